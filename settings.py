@@ -1,0 +1,113 @@
+"""ConScope's settings: the only place that reads the environment.
+
+Values come from environment variables or a `.env` file in the working directory. Secrets are masked when printed.
+Any librdkafka setting can be passed through as `LIBRDKAFKA_<NAME>`, dots written as underscores:
+`LIBRDKAFKA_SASL_MECHANISM=PLAIN` becomes `sasl.mechanism=PLAIN`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PASS_THROUGH = "LIBRDKAFKA_"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default and its meaning. Each field is the environment variable."""
+
+    model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    kafka_bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, host:port, comma-separated")
+    kafka_replication_factor: PositiveInt = Field(1, description="Replication factor of the topics that are made")
+    kafka_group: str = Field(
+        "conscope-prices", description="Consumer group to which durable offsets are published, for lag tools"
+    )
+    kafka_on_lost_offsets: str = Field(
+        "fail", pattern="^(fail|earliest)$",
+        description="When retention has removed messages that were not read: fail, or go on at the earliest",
+    )  # fmt: skip
+
+    postgres_host: str = Field("localhost", description="Postgres host, or the folder of its socket")
+    postgres_port: PositiveInt = Field(5432, description="Postgres port")
+    postgres_db: str = Field("conscope", description="Postgres database")
+    postgres_user: str = Field("conscope", description="Postgres user")
+    postgres_password: SecretStr = Field(SecretStr("conscope"), description="Postgres password")
+    postgres_retry_seconds: PositiveFloat = Field(
+        300, description="How long the flow holds its data while Postgres is away, before it stops with an error"
+    )
+
+    lake_dir: Path = Field(Path("lake"), description="Folder of the Parquet lake")
+
+    batch_size: PositiveInt = Field(2000, description="Most messages of one partition taken in one go")
+    shards: PositiveInt = Field(
+        16, le=1024, description="State shards; fixed for the life of a recovery store (a change needs a fresh store)"
+    )
+    allowed_lateness_seconds: PositiveFloat = Field(
+        60, description="How far behind its partition's newest event time a price may be and still count in windows"
+    )
+    reorder_seconds: PositiveFloat = Field(
+        5, description="How long, in event time, prices of messages without a key wait to be put in order"
+    )
+    idle_after_seconds: PositiveFloat = Field(
+        5, description="A partition without messages for this long no longer holds the watermark back"
+    )
+
+    alert_min_drop_percent: PositiveFloat = Field(5, description="Default rule: alert on drops of at least this much")
+    alert_max_age_seconds: PositiveInt = Field(
+        86400, description="An alert whose price is older than this is kept but no longer sent"
+    )
+    discord_webhook_url: SecretStr | None = Field(None, description="Discord webhook for the default rule; a secret")
+    discord_test_host: str | None = Field(
+        None, description="For tests only: a host:port besides Discord's own that may be posted to, over plain HTTP"
+    )
+
+    seatgeek_api_key: SecretStr | None = Field(None, description="SeatGeek client id (connector to come)")
+    ticketmaster_api_key: SecretStr | None = Field(None, description="Ticketmaster API key (connector to come)")
+    poll_interval_seconds: PositiveFloat = Field(60, description="Shortest time between two polls of a source")
+
+    dash_host: str = Field("127.0.0.1", description="Address the dashboard listens on")
+    dash_port: PositiveInt = Field(8050, description="Port the dashboard listens on")
+
+    @property
+    def postgres_dsn(self) -> str:
+        """A libpq connection string; holds the password, so never print it."""
+        from psycopg.conninfo import make_conninfo
+
+        return make_conninfo(
+            host=self.postgres_host,
+            port=self.postgres_port,
+            dbname=self.postgres_db,
+            user=self.postgres_user,
+            password=self.postgres_password.get_secret_value(),
+        )
+
+    @property
+    def kafka_client(self) -> dict[str, str]:
+        """librdkafka settings shared by every client: the brokers and what was passed through."""
+        given = {**dotenv_values(".env"), **os.environ}
+        extra = {
+            name.removeprefix(_PASS_THROUGH).lower().replace("_", "."): value
+            for name, value in given.items()
+            if name.startswith(_PASS_THROUGH) and value
+        }
+        return {"bootstrap.servers": self.kafka_bootstrap_servers, **extra}
+
+
+@cache
+def load() -> Settings:
+    """The process's settings, read once.
+
+    Raises:
+        SystemExit: a value is wrong; the message names the variable and what it should be, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise SystemExit("conscope: these settings are wrong:\n" + "\n".join(lines)) from None

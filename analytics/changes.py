@@ -1,0 +1,68 @@
+"""Change detection: what each listing cost the last time it was seen."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from analytics.schema import UTC
+
+CHANGE_SCHEMA = {
+    "previous_price": pl.Int64,
+    "previous_total": pl.Int64,
+    "previous_timestamp": UTC,
+    "change": pl.Int64,
+    "change_percent": pl.Int64,
+}
+"""Columns that detection adds. `change` is in micros of the all-in price, `change_percent` in ten-thousandths of a
+percent, rounded half away from zero; all are null for the first sight of a listing and for a row older than the
+listing's newest."""
+
+Last = tuple[int, int, int]
+"""(event time in microseconds, price, all-in price) of a listing's newest row."""
+
+
+Previous = tuple[int | None, int | None, int | None]
+"""(price, all-in price, event time in microseconds) of the row before, or three nulls."""
+
+NOTHING: Previous = (None, None, None)
+_PREVIOUS_SCHEMA = {"previous_price": pl.Int64, "previous_total": pl.Int64, "previous_timestamp": pl.Int64}
+
+
+def detect(state: dict[str, Last], rows: pl.DataFrame) -> list[Previous]:
+    """Find each row's previous one of the same listing, in the order of the frame, and update `state` in place.
+
+    A row older than its listing's newest has none, and leaves the state as it is.
+
+    Args:
+        state: listing -> its newest row.
+        rows: price rows with `listing`.
+    """
+    found: list[Previous] = []
+    facts = zip(
+        rows["listing"].to_list(),
+        rows["timestamp"].to_physical().to_list(),
+        rows["price"].to_list(),
+        rows["total_price"].to_list(),
+        strict=True,
+    )
+    for listing, time, price, total in facts:
+        last = state.get(listing)
+        if last is None:
+            found.append(NOTHING)
+        elif time < last[0]:
+            found.append(NOTHING)
+            continue
+        else:
+            found.append((last[1], last[2], last[0]))
+        state[listing] = (time, price, total)
+    return found
+
+
+def with_changes(rows: pl.DataFrame, previous: list[Previous]) -> pl.DataFrame:
+    """Add the columns of `CHANGE_SCHEMA`: each row's previous prices and the change, in money and in percent."""
+    change = pl.col("total_price") - pl.col("previous_total")
+    # Whole numbers throughout: 2e18 at most, as quarantine keeps prices below a million.
+    percent = change.sign() * ((change.abs() * 2_000_000 + pl.col("previous_total")) // (2 * pl.col("previous_total")))
+    return rows.hstack(pl.DataFrame(previous, schema=_PREVIOUS_SCHEMA, orient="row")).with_columns(
+        pl.col("previous_timestamp").cast(UTC), change=change, change_percent=percent
+    )

@@ -1,0 +1,51 @@
+"""The application, made but not started."""
+
+from __future__ import annotations
+
+from dash import Dash
+from flask import Flask
+
+from dash_app import security
+from dash_app.callbacks import register
+from dash_app.database import Database
+from dash_app.layout import layout
+from settings import Settings
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" type="image/svg+xml" href="assets/mark.svg">
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+
+def create_app(settings: Settings, *, allow_remote: bool = False) -> Dash:
+    """The dashboard over the database that the settings name. Nothing connects before the first request.
+
+    Args:
+        settings: `dash_host` and the `postgres_*` fields are used.
+        allow_remote: an authenticating proxy stands in front, so other machines may reach it.
+
+    Raises:
+        SystemExit: `dash_host` is not a loopback address and `allow_remote` is not set.
+    """
+    security.check_bind(settings.dash_host, allow_remote=allow_remote)
+    app = Dash(
+        "dash_app", title="ConScope", update_title="", index_string=_PAGE, serve_locally=True,
+        enable_mcp=False, compress=False,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"},
+                   {"name": "color-scheme", "content": "light dark"}],
+    )  # fmt: skip
+    server: Flask = app.server
+    app.layout = layout
+    register(app, Database.of(settings))
+    server.add_url_rule("/health", "health", lambda: ("ok", {"Content-Type": "text/plain; charset=utf-8"}))
+    security.protect(server, security.content_policy(app.csp_hashes()), allow_remote=allow_remote)
+    return app

@@ -1,0 +1,58 @@
+// What the browser does by itself. Called by name from callbacks/client.py; no server is asked.
+"use strict";
+window.dash_clientside = window.dash_clientside || {};
+window.dash_clientside.conscope = {
+  // The viewer's time zone, by its IANA name.
+  zone: function () {
+    return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  },
+
+  // "light" or "dark", as the page is shown now.
+  scheme: function (toggled) {
+    const changed = window.dash_clientside.callback_context.triggered_id;
+    return (changed && toggled) || document.documentElement.getAttribute("data-mantine-color-scheme") || "light";
+  },
+
+  // The view that the address names; what it does not name stays.
+  restore: function (search) {
+    const keep = window.dash_clientside.no_update;
+    const asked = new URLSearchParams(search || "");
+    const one = function (name, allowed) {
+      const value = asked.get(name);
+      return value && (!allowed || allowed.includes(value)) ? value : keep;
+    };
+    const many = function (name) {
+      const values = asked.getAll(name).filter(Boolean);
+      return values.length ? Array.from(new Set(values)).slice(0, 12) : keep;
+    };
+    return [
+      one("event"),
+      one("window", ["60", "3600", "86400"]),
+      one("price", ["low", "average"]),
+      one("scope", ["event", "all"]),
+      many("section"),
+      many("source"),
+    ];
+  },
+
+  // The address that names the view, without a new entry in the history.
+  remember: function (event, windowSize, price, scope, sections, sources) {
+    if (!event) return window.dash_clientside.no_update;
+    const view = new URLSearchParams({ event: event });
+    if (windowSize !== "60") view.set("window", windowSize);
+    if (price !== "low") view.set("price", price);
+    if (scope !== "event") view.set("scope", scope);
+    (sections || []).forEach((name) => view.append("section", name));
+    (sources || []).forEach((name) => view.append("source", name));
+    const search = "?" + view.toString();
+    if (window.location.search !== search) {
+      window.history.replaceState(window.history.state, "", window.location.pathname + search);
+    }
+    return search;
+  },
+
+  // Hidden while the server answers our ticks; six unanswered ones are nine seconds.
+  offline: function (tick, answered) {
+    return !(tick && tick - (answered || 0) > 6);
+  },
+};

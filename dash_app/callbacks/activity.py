@@ -1,0 +1,39 @@
+"""The latest changes and alerts, of the chosen event or of all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash, Input, Output
+
+from dash_app import ids
+from dash_app.callbacks.guard import keeps, required
+from dash_app.database import Database
+from dash_app.loaders import latest_alerts, latest_changes
+from dash_app.views.activity import alerts_list, changes_table
+
+
+def register(app: Dash, database: Database) -> None:
+    """Register the two lists."""
+
+    @keeps
+    def changes(_token: str, chosen: str | None, scope: str, zone: str | None) -> Any:
+        every = scope == "all"
+        found = latest_changes(database, None if every else required(chosen))
+        return changes_table(found, zone or "UTC", every_event=every)
+
+    @keeps
+    def alerts(_token: str, chosen: str | None, scope: str, zone: str | None) -> Any:
+        every = scope == "all"
+        found = latest_alerts(database, None if every else required(chosen))
+        return alerts_list(found, zone or "UTC", every_event=every)
+
+    for output, panel in ((ids.CHANGES, changes), (ids.ALERTS, alerts)):
+        app.callback(
+            Output(output, "children"),
+            Input(ids.PRICES, "data"),
+            Input(ids.EVENT, "value"),
+            Input(ids.SCOPE, "value"),
+            Input(ids.ZONE, "data"),
+            prevent_initial_call=True,
+        )(panel)

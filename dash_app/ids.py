@@ -1,0 +1,13 @@
+"""Names of the page's parts, shared by layout and callbacks."""
+
+URL, TICK, SLOW = "url", "tick", "slow"
+ZONE, SCHEME, TOGGLE = "zone", "scheme", "scheme-toggle"
+PRICES, HEALTH_TOKEN, HEARTBEAT, WRITTEN = "prices-token", "health-token", "heartbeat", "written"
+STAGE, NOTICE, OFFLINE = "stage", "notice", "offline"
+LINK, LINK_TEXT = "link", "link-text"
+EVENT, EVENT_HEAD = "event", "event-head"
+FIGURES = "key-figures"
+WINDOW, METRIC, SECTIONS, SOURCES = "window", "metric", "sections", "sources"
+CHART, CHART_NOTE = "price-chart", "price-chart-note"
+SCOPE, CHANGES, ALERTS = "scope", "changes", "alerts"
+HEALTH, SPARK, DEAD = "health", "rate-chart", "dead-letters"

@@ -1,0 +1,30 @@
+"""What the page asks of Postgres, each question a function with a name.
+
+Every loader takes a `Database`, passes its values as parameters, and raises `DatabaseAwayError` or `NotReadyError`.
+Prices are all-in, per ticket, as floats for drawing; times are aware datetimes in UTC.
+"""
+
+from dash_app.loaders.activity import latest_alerts, latest_changes
+from dash_app.loaders.events import find_event, recent_events
+from dash_app.loaders.health import Health, dead_letters, pipeline_health, rates
+from dash_app.loaders.pulse import Pulse, pulse
+from dash_app.loaders.windows import alert_marks, currencies, event_series, facets, line_series, snapshot
+
+__all__ = [
+    "Health",
+    "Pulse",
+    "alert_marks",
+    "currencies",
+    "dead_letters",
+    "event_series",
+    "facets",
+    "find_event",
+    "latest_alerts",
+    "latest_changes",
+    "line_series",
+    "pipeline_health",
+    "pulse",
+    "rates",
+    "recent_events",
+    "snapshot",
+]

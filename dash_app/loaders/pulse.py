@@ -1,0 +1,52 @@
+"""The one cheap question of every tick: has anything changed?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dash_app.database import Database
+
+_PULSE = """
+SELECT
+    (SELECT concat_ws('/', sum(next_offset), sum(accepted + quarantined + dead + late), max(watermark))
+       FROM pipeline_progress),
+    (SELECT max(id) FROM price_history),
+    (SELECT max("timestamp") FROM price_changes),
+    (SELECT max(alert_timestamp) FROM price_drop_alerts),
+    (SELECT max(window_start) FROM price_windows WHERE window_seconds = 60),
+    (SELECT count(*) FROM (SELECT FROM outbox WHERE state IN ('pending', 'sending') LIMIT 500) waiting),
+    (SELECT max(id) FROM dead_letters),
+    (SELECT max("timestamp") FROM system_metrics WHERE metric_name = 'events_per_second'),
+    (SELECT extract(epoch FROM now() - max(updated_at))::float8 FROM pipeline_progress)
+"""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a tick learned.
+
+    Attributes:
+        prices: changes when there is something new to draw about prices, changes or alerts.
+        health: changes when there is something new to say about the pipeline.
+        empty: no price has been stored yet.
+        quiet_seconds: since the flow last reported progress; None when it never has.
+    """
+
+    prices: str
+    health: str
+    empty: bool
+    quiet_seconds: float | None
+
+
+def pulse(database: Database) -> Pulse:
+    """The change tokens, from indexes and tables of a few rows only."""
+    (row,) = database.rows(_PULSE)
+    *prices, dead, metrics, quiet = row
+    # A failed query may have left a panel behind; the count makes every panel ask again after it.
+    token = "|".join(map(str, [*prices, database.failures]))
+    return Pulse(
+        prices=token,
+        health=f"{token}|{dead}|{metrics}",
+        empty=prices[1] is None and prices[4] is None,
+        quiet_seconds=quiet,
+    )

@@ -1,0 +1,1 @@
+"""Pieces of the page: pure functions from frames and figures to components. Outside strings are only ever children."""

@@ -1,0 +1,53 @@
+"""The event's name and its key figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from dash import html
+
+from dash_app import text
+from dash_app.keyfigures import KeyFigures
+from dash_app.views.cards import figure_tile
+
+
+def event_label(row: dict[str, Any]) -> str:
+    """An event in the list: name, venue and date."""
+    date = f"{row['date']:%b} {row['date'].day}, {row['date']:%Y}" if row["date"] else None
+    return " · ".join(part for part in (row["name"] or row["event_id"], row["venue"], date) if part)
+
+
+def event_options(events: pl.DataFrame) -> list[dict[str, str]]:
+    """The choices of the event list, in the frame's order."""
+    return [{"value": row["event_id"], "label": event_label(row)} for row in events.iter_rows(named=True)]
+
+
+def event_head(row: dict[str, Any], zone: str) -> list[Any]:
+    """The page's title: what, where and when on the viewer's clock."""
+    when = text.clock(row["date"], zone, "%A, %B %-d, %Y · %H:%M your time") if row["date"] else None
+    return [html.H1(row["name"] or row["event_id"]), html.P(" · ".join(part for part in (row["venue"], when) if part))]
+
+
+def key_figure_tiles(figures: KeyFigures, currency: str) -> list[Any]:
+    """The five figures at the top."""
+    where = " · ".join(part for part in (figures.get_in_section, text.source_name(figures.get_in_source or "")) if part)
+    names = ", ".join(map(text.source_name, figures.sources))
+    return [
+        figure_tile("Get-in price", text.money(figures.get_in, currency), where, name="lead"),
+        figure_tile("Typical price", text.money(figures.typical, currency), _up_to(figures, currency)),
+        _change_tile("Last hour", figures.hour_change),
+        _change_tile("Since start", figures.start_change),
+        figure_tile(
+            "Listings", text.count(figures.listings),
+            html.Span(f"last minute · {len(figures.sources)} source{'s' * (len(figures.sources) != 1)}", title=names),
+        ),
+    ]  # fmt: skip
+
+
+def _change_tile(label: str, change: float | None) -> html.Div:
+    return figure_tile(label, text.percent(change), "typical price", tone=text.tone(change))
+
+
+def _up_to(figures: KeyFigures, currency: str) -> str:
+    return f"up to {text.money(figures.highest, currency)}" if figures.highest is not None else ""

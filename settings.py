@@ -96,7 +96,9 @@ class Settings(BaseSettings):
             for name, value in given.items()
             if name.startswith(_PASS_THROUGH) and value
         }
-        return {"bootstrap.servers": self.kafka_bootstrap_servers, **extra}
+        # A broker that is away is tried again every second or so, not twenty times a second as librdkafka would.
+        calm = {"reconnect.backoff.ms": "200", "reconnect.backoff.max.ms": "2000"}
+        return {"bootstrap.servers": self.kafka_bootstrap_servers, **calm, **extra}
 
 
 @cache

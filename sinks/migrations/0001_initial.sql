@@ -52,7 +52,7 @@ CREATE TABLE price_history (
     median_price    numeric,
     highest_price   numeric,
     listing_count   bigint,
-    late            boolean NOT NULL,      -- too late for the windows and for change detection
+    late            boolean NOT NULL,      -- came after its partition's watermark had passed it
     created_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX price_history_timestamp ON price_history ("timestamp");

@@ -1,0 +1,101 @@
+"""Read the lake: the named queries that notebooks and the dashboard share. Read-only, and the one I/O of this package.
+
+    from analytics import lake
+    lake.prices("lake")                      # a Polars frame that every function of `analytics` takes
+    lake.connect("lake").sql("FROM prices")  # DuckDB
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from analytics.schema import MICROS, MONEY, PRICE_SCHEMA, listing_key
+
+if TYPE_CHECKING:
+    import duckdb
+
+LAKE_COLUMNS = [*PRICE_SCHEMA, "late", "reason"]
+"""A price row's columns in the lake: money in currency units, `reason` null unless the price is in quarantine."""
+
+
+class Name(NamedTuple):
+    """What a file's name says: the messages it covers."""
+
+    stream: int
+    partition: int
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.stream:04d}-{self.partition:04d}-{self.first:013d}-{self.last:013d}"
+
+    @classmethod
+    def of(cls, path: Path) -> Name:
+        """The name of a file of the lake."""
+        return cls(*map(int, path.stem.split("-")))
+
+
+def current_files(paths: Iterable[Path]) -> list[Path]:
+    """The files of one day to read: those that no joined file covers. Sorted."""
+    kept: list[Path] = []
+    widest: dict[tuple[int, int], int] = {}
+    for path in sorted(paths, key=lambda p: (Name.of(p)[:3], -Name.of(p).last)):
+        name = Name.of(path)
+        if name.last > widest.get(name[:2], -1):
+            widest[name[:2]] = name.last
+            kept.append(path)
+    return kept
+
+
+def files(directory: str | Path, since: str = "", until: str = "9999") -> list[Path]:
+    """The Parquet files of the days `since` to `until` (ISO dates, both inclusive)."""
+    days = sorted(Path(directory).resolve().joinpath("prices").glob("day=*"))
+    wanted = [day for day in days if since <= day.name.removeprefix("day=") <= until]
+    return [path for day in wanted for path in current_files(day.glob("*.parquet"))]
+
+
+def prices(directory: str | Path, since: str = "", until: str = "9999") -> pl.DataFrame:
+    """The plausible prices of the days `since` to `until`, as the flow saw them.
+
+    Returns:
+        `PRICE_SCHEMA` with money in micros, `late` and `listing`, in the order of event time; empty without files.
+    """
+    found = files(directory, since, until)
+    if not found:
+        return pl.DataFrame(schema={**PRICE_SCHEMA, "late": pl.Boolean, "listing": pl.String})
+    return (
+        pl.scan_parquet(found, hive_partitioning=False)
+        .filter(pl.col("reason").is_null())
+        .drop("reason")
+        .with_columns((pl.col(name) * MICROS).round().cast(pl.Int64) for name in MONEY)
+        .with_columns(listing_key())
+        .sort("timestamp", "id")
+        .collect()
+    )
+
+
+def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the views `prices` (plausible) and `all_prices` over the files that are there now.
+
+    It can read the lake and nothing else. Take one `cursor()` for each query when threads share it.
+    """
+    import duckdb  # here, so that the flow, which only names files, does not carry it
+
+    connection = duckdb.connect(":memory:", config={"TimeZone": "UTC"})
+    found = [str(path) for path in files(directory)]
+    if found:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in found)
+        connection.execute(f"CREATE VIEW all_prices AS FROM read_parquet([{listed}], hive_partitioning = false)")
+    else:
+        empty = pl.DataFrame(schema={c: PRICE_SCHEMA.get(c, pl.String) for c in LAKE_COLUMNS})  # noqa: F841
+        connection.execute("CREATE TABLE all_prices AS FROM empty")
+    connection.execute("CREATE VIEW prices AS SELECT * EXCLUDE (reason) FROM all_prices WHERE reason IS NULL")
+    allowed = str(Path(directory).resolve()).replace("'", "''")
+    connection.execute(f"SET allowed_directories = ['{allowed}']")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection

@@ -1,0 +1,239 @@
+"""The Kafka source: one Bytewax partition for each topic partition, one item for each poll.
+
+**Delivery**: at least once. After a crash, the messages since the last completed epoch come again, cut into other
+batches. Each carries its identity (stream, partition, offset), which is what makes the repeat harmless downstream.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from connectors import topics
+
+log = logging.getLogger(__name__)
+
+_BROKER_SECONDS = 15.0
+_stopping = threading.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """What one poll of one partition gave.
+
+    `offsets`, `keys`, `values` (None: a tombstone) and `log_times` (Kafka's, in ms; negative: none) are parallel.
+    `idle_since` is a processing time in microseconds when the partition has been at its end for a while; then, and
+    when a partition starts, a batch may be empty. `log_end` is the offset that the next produced message will get.
+    """
+
+    stream: int
+    partition: int
+    partitions: int
+    offsets: list[int]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    log_times: list[int]
+    log_end: int
+    idle_since: int | None = None
+
+
+class LostOffsets(Exception):
+    """Messages that were never read are gone from the topic."""
+
+
+@dataclass(frozen=True)
+class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
+    """Read a topic in micro-batches, from its earliest message or where the recovery store says.
+
+    Args:
+        client: librdkafka settings.
+        topic: the topic.
+        register: gives the number under which this making of the topic is known, from (topic, incarnation).
+        batch_size: most messages in a batch; a thin partition gives batches of one at once.
+        idle_after: seconds without a message after which a partition at its end says so.
+        group: where durable offsets are published, for tools that show lag. It is never read from.
+        on_lost: "fail", or "earliest" to go on past messages that retention removed unread.
+        on_start: called once, before the first partition is opened.
+    """
+
+    client: dict[str, str]
+    topic: str
+    register: Callable[[str, str], int]
+    batch_size: int = 2000
+    idle_after: float = 5.0
+    group: str = "conscope-prices"
+    on_lost: str = "fail"
+    on_start: Callable[[], None] = lambda: None
+
+    def list_parts(self) -> list[str]:
+        """The topic's partitions, as they are at start."""
+        _, partitions = topics.incarnation(self.client, self.topic)
+        return [str(partition) for partition in range(partitions)]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: tuple[str, int] | None) -> _Partition:
+        """Open one partition at its resume offset.
+
+        Raises:
+            LostOffsets: that offset is no longer, or not yet, in the topic.
+            KafkaException: the broker is out of reach.
+        """
+        self.on_start()
+        stop_on_sigterm()
+        made, partitions = topics.incarnation(self.client, self.topic)
+        return _Partition(self, int(for_part), partitions, made, resume_state)
+
+
+class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
+    def __init__(
+        self, source: KafkaBatchSource, partition: int, partitions: int, made: str, resume: tuple[str, int] | None
+    ) -> None:
+        self._source = source
+        self._partition = partition
+        self._partitions = partitions
+        self._made = made
+        self._stream = source.register(source.topic, made)
+        self._consumer = Consumer(
+            {
+                "fetch.wait.max.ms": 50,
+                "fetch.error.backoff.ms": 100,
+                "queued.max.messages.kbytes": 16384,
+                "fetch.message.max.bytes": 4 << 20,
+                **source.client,
+                "group.id": source.group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+            }
+        )
+        low, self._log_end = self._bounds()
+        self._next = self._first(low, resume)
+        self._unpublished: int | None = None
+        self._at_end: int | None = None
+        self._last_news = time.monotonic()
+        self._greeted = False
+        self._consumer.assign([TopicPartition(source.topic, partition, self._next)])
+
+    def _bounds(self) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(
+            TopicPartition(self._source.topic, self._partition), timeout=_BROKER_SECONDS
+        )
+        return low, high
+
+    def _first(self, low: int, resume: tuple[str, int] | None) -> int:
+        if resume is None:
+            return low
+        made, offset = resume
+        where = f"{self._source.topic}[{self._partition}]"
+        if made != self._made:
+            log.warning("%s is another topic than the one last read (it was made again): reading it from its start", where)
+            return low
+        if offset < low and self._source.on_lost == "earliest":
+            log.error("%s: %d messages were removed by retention before they were read", where, low - offset)
+            return low
+        if not low <= offset <= self._log_end:
+            raise LostOffsets(
+                f"{where}: the next message to read is {offset}, and the topic holds {low} to {self._log_end - 1}. "
+                "Set KAFKA_ON_LOST_OFFSETS=earliest to go on without what retention removed."
+            )
+        return offset
+
+    def next_batch(self) -> list[RawBatch]:
+        if _stopping.is_set():
+            # End of input: Bytewax takes a last snapshot and commits it, so a stop by SIGTERM loses and repeats nothing.
+            raise StopIteration
+        self._publish()
+        batch = self._batch(self._consumer.consume(self._source.batch_size, 0))
+        return [batch] if batch is not None else []
+
+    def _batch(self, messages: list[Message]) -> RawBatch | None:
+        offsets: list[int] = []
+        keys: list[Any] = []
+        values: list[Any] = []
+        log_times: list[int] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                offsets.append(message.offset())
+                keys.append(message.key())
+                values.append(message.value())
+                log_times.append(message.timestamp()[1])
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._at_end = message.offset()
+            elif error.fatal() or not error.retriable() and error.code() not in _PASSING:
+                raise KafkaException(error)
+        idle_since = None
+        if offsets:
+            self._next = offsets[-1] + 1
+            self._last_news = time.monotonic()
+            if self._at_end is not None and self._at_end < self._next:
+                self._at_end = None
+            self._log_end = max(self._next, self._consumer.get_watermark_offsets(
+                TopicPartition(self._source.topic, self._partition), cached=True)[1])  # fmt: skip
+        else:
+            idle_since = self._idle()
+            if idle_since is None and self._greeted:
+                return None
+        self._greeted = True
+        return RawBatch(
+            self._stream, self._partition, self._partitions, offsets, keys, values, log_times, self._log_end, idle_since
+        )
+
+    def _idle(self) -> int | None:
+        """The processing time in microseconds, when nothing has come for a while and nothing is on its way."""
+        if self._at_end is None or time.monotonic() - self._last_news < self._source.idle_after:
+            return None
+        self._last_news = time.monotonic()
+        try:
+            _, self._log_end = self._bounds()
+        except KafkaException:
+            return None  # an unreachable broker says nothing about the end of the log
+        return time.time_ns() // 1000 if self._log_end == self._at_end else None
+
+    def _publish(self) -> None:
+        # Bytewax asks for the next epoch's first batch only when the last epoch is committed: now it is durable.
+        if self._unpublished is not None:
+            offset = TopicPartition(self._source.topic, self._partition, self._unpublished)
+            self._consumer.commit(offsets=[offset], asynchronous=True)
+            self._unpublished = None
+
+    def snapshot(self) -> tuple[str, int]:
+        self._unpublished = self._next
+        return (self._made, self._next)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+_PASSING = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._MAX_POLL_EXCEEDED,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+}
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM and SIGINT end the input, so that the flow drains and commits; a second one stops it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        log.info("signal %d: draining", number)
+        _stopping.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)

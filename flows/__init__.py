@@ -1,0 +1,1 @@
+"""Wiring: the dataflows, and the operators they are written in."""

@@ -1,0 +1,259 @@
+"""The steps of the price flow as Bytewax operators, named in the field's words.
+
+Each is a thin coat over a pure function or class of `analytics`. Step ids are constants: renaming one loses its state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing_extensions import override
+
+import bytewax.operators as op
+import msgspec
+import polars as pl
+from bytewax.dataflow import Dataflow, operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic, Stream
+
+from analytics import changes, quality, rules, windows
+from analytics.clock import PartitionClock
+from analytics.decode import decode
+from analytics.schema import row_id
+from analytics.shard import Compared, Description, Shard, ShardBatch, ShardOutput, descriptions, route
+from analytics.windows import Window
+from connectors.kafka import RawBatch
+from sinks.tables import DeadLetter, Metric, Progress
+
+__all__ = ["Dataflow", "decode_prices", "default_rule", "measure", "track_listings", "watch_the_clock"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded batch: every message of `raw` is a row, a dead letter or a counted tombstone."""
+
+    raw: RawBatch
+    rows: pl.DataFrame
+    dead: list[DeadLetter]
+    tombstones: int
+
+
+@operator
+def decode_prices(step_id: str, up: Stream[RawBatch], topic: str) -> Stream[Decoded]:
+    """Decode each batch of messages; none is lost, and none fails its neighbours."""
+
+    def decode_batch(raw: RawBatch) -> Decoded:
+        ids = [row_id(raw.stream, raw.partition, offset) for offset in raw.offsets]
+        found = decode(raw.values, raw.keys, raw.log_times, ids)
+        dead = [
+            DeadLetter(
+                ids[r.position], topic, raw.partition, raw.offsets[r.position], r.reason, r.detail,
+                raw.values[r.position] or b"",
+            )
+            for r in found.rejects
+        ]  # fmt: skip
+        return Decoded(raw, found.rows, dead, found.tombstones)
+
+    return op.map("decode", up, decode_batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """A batch with its partition's watermark (microseconds).
+
+    `rows` are the plausible ones and `held` those in quarantine (with `reason`); both have `late`.
+    """
+
+    raw: RawBatch
+    rows: pl.DataFrame
+    held: pl.DataFrame
+    dead: list[DeadLetter]
+    watermark: int
+    progress: Progress
+
+
+class _ClockLogic(StatefulBatchLogic[Decoded, Clocked, bytes]):
+    def __init__(self, lateness: int, state: bytes | None) -> None:
+        self._clock = PartitionClock(lateness)
+        if state is not None:
+            self._clock.newest, self._clock.counts = msgspec.msgpack.decode(state)
+
+    @override
+    def on_batch(self, values: list[Decoded]) -> tuple[Iterable[Clocked], bool]:
+        return [self._stamp(value) for value in values], StatefulBatchLogic.RETAIN
+
+    def _stamp(self, batch: Decoded) -> Clocked:
+        raw, clock = batch.raw, self._clock
+        rows, held = quality.split(clock.stamp(batch.rows))
+        counts = clock.counts
+        counts["accepted"] += rows.height
+        counts["quarantined"] += held.height
+        counts["dead"] += len(batch.dead)
+        counts["late"] += int(rows["late"].sum())
+        counts["tombstones"] += batch.tombstones
+        progress = Progress(
+            raw.stream, raw.partition, raw.offsets[-1] + 1 if raw.offsets else raw.log_end, raw.log_end,
+            clock.newest - clock.lateness if batch.rows.height or clock.newest > 0 else None, **counts,
+        )  # fmt: skip
+        return Clocked(raw, rows, held, batch.dead, clock.watermark, progress)
+
+    @override
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode((self._clock.newest, self._clock.counts))
+
+
+@operator
+def watch_the_clock(step_id: str, up: Stream[Decoded], lateness: timedelta) -> Stream[Clocked]:
+    """Advance each partition's watermark, mark late rows by it, and hold impossible prices apart."""
+    keyed = op.key_on("key", up, lambda batch: f"{batch.raw.stream}-{batch.raw.partition}")
+    stamped = op.stateful_batch("clock", keyed, lambda state: _ClockLogic(_micros(lateness), state))
+    return op.key_rm("unkey", stamped)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """`prices`: rows with their listing's previous price; `windows` and `events`: those that changed."""
+
+    prices: Stream[pl.DataFrame]
+    windows: Stream[list[Window]]
+    events: Stream[list[Description]]
+
+
+class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
+    def __init__(self, lateness: int, state: bytes | None) -> None:
+        self._shard = Shard(lateness) if state is None else Shard.load(state, lateness)
+
+    @override
+    def on_batch(self, values: list[ShardBatch]) -> tuple[Iterable[ShardOutput], bool]:
+        return [self._shard.step(value) for value in values], StatefulBatchLogic.RETAIN
+
+    @override
+    def snapshot(self) -> bytes:
+        return self._shard.dump()
+
+
+@operator
+def track_listings(step_id: str, up: Stream[Clocked], shards: int, lateness: timedelta) -> Tracked:
+    """Detect each listing's changes and aggregate tumbling windows, in shards of events.
+
+    Every batch tells every shard its partition's watermark, with rows or without.
+    """
+    cache: dict[str, int] = {}
+
+    def to_shards(batch: Clocked) -> list[tuple[str, ShardBatch]]:
+        return list(_to_shards(batch, shards, cache))
+
+    spread = op.flat_map("shard", up, to_shards)
+    outputs = op.key_rm(
+        "unkey", op.stateful_batch("track", spread, lambda state: _ShardLogic(_micros(lateness), state))
+    )
+    return Tracked(
+        prices=op.flat_map_batch("prices", outputs, _join_compared),
+        windows=op.filter_map("windows", outputs, lambda output: output.windows or None),
+        events=op.filter_map("events", outputs, lambda output: output.events or None),
+    )
+
+
+def _to_shards(batch: Clocked, shards: int, cache: dict[str, int]) -> Iterable[tuple[str, ShardBatch]]:
+    raw, rows = batch.raw, batch.rows
+    if len(cache) > 1_000_000:
+        cache.clear()
+    by_shard: dict[int, ShardBatch] = {}
+    if rows.height:
+        where = route(shards, cache, rows["event_id"].to_list())
+        split = rows.with_columns(shard=pl.Series(where, dtype=pl.Int32))
+        for (shard,), part in split.partition_by("shard", as_dict=True, include_key=False).items():
+            by_shard[shard] = ShardBatch(raw.partition, raw.partitions, batch.watermark, raw.idle_since, part)
+        for partial in windows.partials(rows.filter(~pl.col("late"))):
+            by_shard[cache[partial.event_id]].parts.append(partial)
+        for naming in descriptions(rows):
+            by_shard[cache[naming[1].event_id]].named.append(naming)
+    empty = ShardBatch(raw.partition, raw.partitions, batch.watermark, raw.idle_since)
+    for shard in range(shards):
+        yield str(shard), by_shard.get(shard, empty)
+
+
+def _join_compared(outputs: list[ShardOutput]) -> list[pl.DataFrame]:
+    """One frame of what many shards compared: a frame for each would cost more than what is in it."""
+    compared: list[Compared] = [part for output in outputs for part in output.compared]
+    if not compared:
+        return []
+    rows = pl.concat([part.rows for part in compared])
+    return [changes.with_changes(rows, [previous for part in compared for previous in part.previous])]
+
+
+@operator
+def default_rule(step_id: str, up: Stream[pl.DataFrame], min_drop_percent: float) -> Stream[pl.DataFrame]:
+    """The rows that fire the default rule: a drop of at least so many percent."""
+
+    def fired(rows: pl.DataFrame) -> pl.DataFrame | None:
+        drops = rules.price_drops(rows, min_drop_percent)
+        return drops if drops.height else None
+
+    return op.filter_map("fire", up, fired)
+
+
+_EVERY = timedelta(seconds=5)
+
+
+class _MeterLogic(StatefulBatchLogic[Progress, list[Metric], None]):
+    """Readings every few seconds. Processing time, kept out of everything that is computed from the log."""
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[int, int], Progress] = {}
+        self._before = 0
+        self._last = time.monotonic()
+        self._due = datetime.now(UTC) + _EVERY
+
+    @override
+    def on_batch(self, values: list[Progress]) -> tuple[Iterable[list[Metric]], bool]:
+        for value in values:
+            if not self._newest:
+                self._before = _taken(value)
+            elif value[:2] not in self._newest:
+                self._before += _taken(value)
+            self._newest[value[:2]] = value
+        return [], StatefulBatchLogic.RETAIN
+
+    @override
+    def on_notify(self) -> tuple[Iterable[list[Metric]], bool]:
+        now, total = time.monotonic(), sum(map(_taken, self._newest.values()))
+        rate = (total - self._before) / max(now - self._last, 1e-3)
+        self._before, self._last, self._due = total, now, datetime.now(UTC) + _EVERY
+        partitions = self._newest.values()
+        readings = {
+            "events_per_second": rate,
+            "consumer_lag": sum(p.log_end - p.next_offset for p in partitions),
+            "dead_letters_total": sum(p.dead for p in partitions),
+            "quarantined_total": sum(p.quarantined for p in partitions),
+            "late_total": sum(p.late for p in partitions),
+            "tombstones_total": sum(p.tombstones for p in partitions),
+        }
+        stamp = time.time_ns() // 1000
+        if marks := [p.watermark for p in partitions if p.watermark is not None]:
+            readings["watermark_delay_seconds"] = (stamp - min(marks)) / 1e6
+        return [[Metric(name, float(value), stamp) for name, value in readings.items()]], StatefulBatchLogic.RETAIN
+
+    @override
+    def notify_at(self) -> datetime | None:
+        return self._due
+
+    @override
+    def snapshot(self) -> None:
+        return None
+
+
+def _taken(progress: Progress) -> int:
+    return progress.accepted + progress.quarantined + progress.dead + progress.tombstones
+
+
+@operator
+def measure(step_id: str, up: Stream[Progress]) -> Stream[list[Metric]]:
+    """Pipeline metrics from the progress of all partitions, every five seconds."""
+    keyed: KeyedStream[Progress] = op.key_on("key", up, lambda _: "pipeline")
+    return op.key_rm("unkey", op.stateful_batch("meter", keyed, lambda _: _MeterLogic()))
+
+
+def _micros(span: timedelta) -> int:
+    return round(span.total_seconds() * 1_000_000)

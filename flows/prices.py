@@ -1,0 +1,97 @@
+"""The price flow: `python -m bytewax.run flows.prices`, with `-r <folder> -s 5 -b 60` for recovery.
+
+    raw_prices -> decode -> clock -> track -> rules -> Postgres, the lake, Kafka, Discord
+
+Importing this module reads the settings and connects to nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import bytewax.operators as op
+import polars as pl
+from bytewax.dataflow import Dataflow
+
+import settings as configuration
+from connectors import topics
+from connectors.kafka import KafkaBatchSource
+from flows import start
+from flows.operators import decode_prices, default_rule, measure, track_listings, watch_the_clock
+from settings import Settings
+from sinks import delivery, kafka, schema, tables
+from sinks.delivery import DEFAULT_CHANNEL, DeliverySink
+from sinks.kafka import KafkaSink
+from sinks.lake import LakeSink
+from sinks.postgres import PostgresSink
+
+
+def build(settings: Settings) -> Dataflow:
+    """The flow for these settings. Nothing connects before it runs."""
+    lateness = timedelta(seconds=settings.allowed_lateness_seconds)
+    webhook = delivery.webhook_of(settings)
+    channel = DEFAULT_CHANNEL if webhook is not None else None
+    flow = Dataflow("prices")
+
+    raw = op.input("raw", flow, source(settings))
+    decoded = decode_prices("decode", raw, topics.RAW_PRICES)
+    clocked = watch_the_clock("clock", decoded, lateness)
+    tracked = track_listings("track", clocked, settings.shards, lateness)
+    alerts = default_rule("rules", tracked.prices, settings.alert_min_drop_percent)
+    progress = op.map("progress", clocked, lambda batch: batch.progress)
+    metrics = measure("metrics", progress)
+    dead = op.filter_map("dead", clocked, lambda batch: batch.dead or None)
+
+    to_postgres = op.merge(
+        "to-postgres",
+        op.filter_map("history", clocked, lambda batch: tables.history(batch.rows) if batch.rows.height else None),
+        op.filter_map("held", clocked, lambda batch: tables.quarantine(batch.held) if batch.held.height else None),
+        op.map("dead-rows", dead, tables.dead_letters),
+        op.map("changes", tracked.prices, tables.price_changes),
+        op.map("alert-rows", alerts, lambda rows: tables.alerts(rows, channel)),
+        tracked.windows,
+        tracked.events,
+        progress,
+        op.map("metric-rows", metrics, tables.metrics),
+    )
+    to_kafka = op.merge(
+        "to-kafka",
+        op.map("processed", tracked.prices, lambda rows: kafka.processed(topics.PROCESSED_PRICES, rows)),
+        op.map("alerts", alerts, lambda rows: kafka.alerts(topics.PRICE_ALERTS, rows)),
+        op.map("dead-letters", dead, lambda letters: kafka.dead_letters(topics.DEAD_LETTERS, letters)),
+        op.map("metric-messages", metrics, lambda rows: kafka.metrics(topics.SYSTEM_METRICS, rows)),
+    )
+    to_lake = op.filter_map("lake-rows", clocked, lambda batch: lake_rows(batch.rows, batch.held))
+
+    op.output("postgres", op.key_on("pg", to_postgres, lambda _: "postgres"), PostgresSink(
+        settings.postgres_dsn, settings.postgres_retry_seconds))  # fmt: skip
+    op.output("lake", op.key_on("lk", to_lake, lambda _: "lake"), LakeSink(settings.lake_dir))
+    op.output("kafka", op.key_on("kf", to_kafka, lambda _: "kafka"), KafkaSink(settings.kafka_client))
+    op.output("delivery", op.key_on("dl", alerts, lambda _: "delivery"), DeliverySink(
+        settings.postgres_dsn, webhook, settings.alert_max_age_seconds))  # fmt: skip
+    return flow
+
+
+def source(settings: Settings) -> KafkaBatchSource:
+    """The Kafka source of `raw_prices`."""
+    dsn = settings.postgres_dsn
+    return KafkaBatchSource(
+        client=settings.kafka_client,
+        topic=topics.RAW_PRICES,
+        register=lambda topic, incarnation: schema.register_stream(dsn, topic, incarnation),
+        batch_size=settings.batch_size,
+        idle_after=settings.idle_after_seconds,
+        group=settings.kafka_group,
+        on_lost=settings.kafka_on_lost_offsets,
+        on_start=lambda: start.once(dsn),
+    )
+
+
+def lake_rows(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
+    """A batch's accepted and quarantined rows in one frame, in the order of the log."""
+    if not held.height:
+        return rows.with_columns(reason=pl.lit(None, dtype=pl.String)) if rows.height else None
+    return pl.concat([rows, held], how="diagonal").sort("id")
+
+
+flow = build(configuration.load())

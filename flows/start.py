@@ -1,0 +1,64 @@
+"""What a process does once, when its flow starts to run: lock the recovery store, bring the schema up, tune the GC."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import logging
+import os
+import sys
+from pathlib import Path
+
+from sinks import schema
+
+log = logging.getLogger(__name__)
+
+_held: list[int] = []
+
+
+def once(dsn: str) -> None:
+    """Prepare this process; does nothing when it is called again.
+
+    Raises:
+        SystemExit: another process runs on the same recovery store, or the database cannot be used.
+    """
+    if _held:
+        return
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _held.append(_lock(recovery_store(sys.argv, dict(os.environ))))
+    try:
+        schema.migrate(dsn)
+    except schema.SchemaConflict as error:
+        raise SystemExit(f"conscope: {error}") from None
+    # Most objects that live at start live for ever; looking them over again and again took 40 % of the CPU.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
+def recovery_store(arguments: list[str], environment: dict[str, str]) -> tuple[Path, str] | None:
+    """(folder, process id) that `bytewax.run` was given, if it was given a recovery store."""
+    folder, process = environment.get("BYTEWAX_RECOVERY_DIRECTORY"), environment.get("BYTEWAX_PROCESS_ID", "0")
+    for name, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if name in ("-r", "--recovery-directory"):
+            folder = value
+        elif name.startswith("--recovery-directory="):
+            folder = name.partition("=")[2]
+        elif name in ("-i", "--process-id"):
+            process = value
+    return (Path(folder), process) if folder else None
+
+
+def _lock(store: tuple[Path, str] | None) -> int:
+    """Take the store for this process: two processes on one store both run in Bytewax, and write nonsense."""
+    if store is None:
+        return -1
+    folder, process = store
+    folder.chmod(0o700)  # the store holds pickles: whoever can write there can run code here
+    handle = os.open(folder / f"lock-{process}", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SystemExit(f"conscope: another process is running on the recovery store {folder}; stop it first") from None
+    return handle

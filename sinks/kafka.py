@@ -1,0 +1,176 @@
+"""The Kafka sink: processed prices, alerts, dead letters and metrics, each to its topic.
+
+**Delivery**: at least once. `snapshot()` returns when the brokers have acknowledged everything, and raises when they
+did not; after a crash, messages since the last epoch are sent again. Each carries the identity of the message that
+caused it, so that a consumer can drop repeats: `id` in the body of prices and alerts, headers and body of dead letters.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from analytics.schema import MONEY, PRICE_SCHEMA, percent, to_units
+from sinks.tables import DeadLetter, Metric
+
+_FLUSH_SECONDS = 60.0
+_MAX_BODY = 700_000
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages for one topic; `keys`, `values` and, when there are any, `headers` are parallel."""
+
+    topic: str
+    keys: list[str]
+    values: list[bytes | str]
+    headers: list[dict[str, str]] | None = None
+
+
+def processed(topic: str, rows: pl.DataFrame) -> Messages:
+    """Every accepted price with its listing's previous one.
+
+    The fields of a price event, and `previous_price`, `previous_total_price`, `previous_timestamp`, `price_change` and
+    `price_change_percent` (both of the all-in price), null at the first sight of a listing.
+    """
+    body = rows.with_columns(
+        *to_units(*MONEY, "previous_price", "previous_total", "change"),
+        *(_rfc3339(name) for name in ("timestamp", "event_date", "previous_timestamp")),
+        change_percent=percent("change_percent"),
+    ).select(
+        *PRICE_SCHEMA,
+        "previous_price",
+        "previous_timestamp",
+        previous_total_price="previous_total",
+        price_change="change",
+        price_change_percent="change_percent",
+    )
+    return Messages(topic, rows["event_id"].to_list(), _json(body))
+
+
+def alerts(topic: str, rows: pl.DataFrame) -> Messages:
+    """Fired alerts, keyed by event."""
+    body = rows.with_columns(
+        old_price=to_units("previous_total")[0],
+        new_price=to_units("total_price")[0],
+        drop_amount=-to_units("change")[0],
+        drop_percent=-percent("change_percent"),
+        alert_timestamp=_rfc3339("timestamp"),
+    ).select(
+        "alert_id", "alert_type", "alert_timestamp", "event_id", "event_name", "venue", "old_price", "new_price",
+        "drop_amount", "drop_percent", "currency", "section", "row", "seat", "source", "listing_id", "listing_url", "id",
+    )  # fmt: skip
+    return Messages(topic, rows["event_id"].to_list(), _json(body))
+
+
+def dead_letters(topic: str, letters: list[DeadLetter]) -> Messages:
+    """Refused messages, with where they stand and why they were refused, in headers and body."""
+    values: list[bytes | str] = []
+    headers = []
+    for letter in letters:
+        facts = {
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "topic": letter.topic,
+            "partition": letter.partition,
+            "offset": letter.offset,
+        }
+        headers.append({name: str(value) for name, value in facts.items()})
+        kept = letter.payload[:_MAX_BODY]
+        body = {**facts, "id": letter.id, "payload_base64": base64.b64encode(kept).decode(), "size": len(letter.payload)}
+        if len(kept) < len(letter.payload):
+            body["payload_truncated"] = True  # the whole stands in the raw topic, at this offset
+        values.append(json.dumps(body))
+    return Messages(topic, [f"{x.topic}-{x.partition}-{x.offset}" for x in letters], values, headers)
+
+
+def metrics(topic: str, readings: list[Metric]) -> Messages:
+    """Metric readings, keyed by name so that compaction keeps the newest."""
+    values: list[bytes | str] = [json.dumps(reading._asdict()) for reading in readings]
+    return Messages(topic, [reading.metric_name for reading in readings], values)
+
+
+def _rfc3339(column: str) -> pl.Expr:
+    return pl.col(column).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+
+
+def _json(frame: pl.DataFrame) -> list[bytes | str]:
+    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+
+
+@dataclass(frozen=True)
+class KafkaSink(FixedPartitionedSink[Messages, None]):
+    """Produce `Messages`.
+
+    Args:
+        client: librdkafka settings.
+    """
+
+    client: dict[str, str] = field(repr=False)
+
+    def list_parts(self) -> list[str]:
+        """One partition: one producer."""
+        return ["kafka"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
+        """Make the producer; it connects by itself."""
+        return _Partition(self.client)
+
+
+class _Partition(StatefulSinkPartition[Messages, None]):
+    def __init__(self, client: dict[str, str]) -> None:
+        self._error: KafkaError | None = None
+        self._producer = Producer(
+            {
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "message.timeout.ms": 300_000,
+                "queue.buffering.max.messages": 500_000,
+                "queue.buffering.max.kbytes": 262_144,
+                **client,
+                "enable.idempotence": True,
+                "delivery.report.only.error": True,
+            }
+        )
+
+    def write_batch(self, values: list[Messages]) -> None:
+        for messages in values:
+            headers = messages.headers
+            for index, (key, value) in enumerate(zip(messages.keys, messages.values, strict=True)):
+                extra: dict[str, Any] = {"headers": headers[index]} if headers else {}
+                self._produce(messages.topic, key, value, extra)
+        self._producer.poll(0)
+        self._check()
+
+    def _produce(self, topic: str, key: str, value: bytes | str, extra: dict[str, Any]) -> None:
+        while True:
+            try:
+                return self._producer.produce(topic, value, key, on_delivery=self._report, **extra)
+            except BufferError:  # the queue is full: wait for the brokers, which is the back-pressure
+                self._producer.poll(0.1)
+                self._check()
+
+    def _report(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self._error = error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise KafkaException(self._error)
+
+    def snapshot(self) -> None:
+        left = self._producer.flush(_FLUSH_SECONDS)
+        self._check()
+        if left:
+            raise TimeoutError(f"Kafka acknowledged all but {left} messages within {_FLUSH_SECONDS:.0f} s")
+
+    def close(self) -> None:
+        # No flush: what is not acknowledged is read and sent again.
+        self._producer.purge()
+        self._producer.poll(0)

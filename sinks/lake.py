@@ -1,0 +1,161 @@
+"""The lake sink: every accepted and quarantined price as Parquet, one folder for each day of event time.
+
+    lake/prices/day=2026-11-23/<stream>-<partition>-<first offset>-<last offset>.parquet
+
+**Delivery**: effectively once. A file appears whole (written aside, synced, renamed) and its name says which messages
+it covers. A partition's rows come in the order of their offsets, so on start the names tell how far each (partition,
+day) is durable, and a replay skips what is there, whatever the recovery store knows. `snapshot()` returns when
+everything handed over is in files and synced.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from analytics.lake import LAKE_COLUMNS, Name, current_files
+from analytics.schema import MONEY, to_units
+from sinks.writer import Writer
+
+_MOST_ROWS = 500_000
+_SMALL_BYTES = 32 << 20
+_MERGE_AT = 16
+
+
+@dataclass(frozen=True)
+class LakeSink(FixedPartitionedSink[pl.DataFrame, None]):
+    """Write price rows (with `late` and `reason`, null unless quarantined) under `directory`."""
+
+    directory: Path
+
+    def list_parts(self) -> list[str]:
+        """One partition: a single writer owns the folder."""
+        return ["lake"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
+        """Look what is there, and remove what a crash left half done."""
+        return _Partition(self.directory / "prices")
+
+
+class _Partition(StatefulSinkPartition[pl.DataFrame, None]):
+    def __init__(self, directory: Path) -> None:
+        self._lake = LakeWriter(directory)
+        self._writer: Writer[pl.DataFrame] = Writer("lake", self._write)
+
+    def write_batch(self, values: list[pl.DataFrame]) -> None:
+        for value in values:
+            self._writer.put(value)
+
+    def snapshot(self) -> None:
+        self._writer.barrier()
+
+    def close(self) -> None:
+        self._writer.stop()
+
+    def _write(self, items: list[pl.DataFrame], barrier: bool) -> None:
+        self._lake.add(items)
+        if barrier or self._lake.waiting > _MOST_ROWS:
+            self._lake.flush()
+
+
+class LakeWriter:
+    """Gathers rows and writes them as files under `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._frames: list[pl.DataFrame] = []
+        self._durable: dict[tuple[str, int, int], int] = {}
+        self.waiting = 0
+        directory.mkdir(parents=True, exist_ok=True)
+        for folder in directory.glob("day=*"):
+            for scrap in folder.glob("*.tmp"):
+                scrap.unlink()
+            kept = current_files(folder.glob("*.parquet"))
+            for path in folder.glob("*.parquet"):
+                if path not in kept:
+                    path.unlink()
+            for path in kept:
+                name = Name.of(path)
+                key = (folder.name, name.stream, name.partition)
+                self._durable[key] = max(name.last, self._durable.get(key, -1))
+
+    def add(self, frames: Iterable[pl.DataFrame]) -> None:
+        """Take price rows; within a partition they come in the order of their offsets."""
+        for frame in frames:
+            self._frames.append(frame)
+            self.waiting += frame.height
+
+    def flush(self) -> None:
+        """Write and sync everything taken.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        if not self.waiting:
+            return
+        rows = pl.concat(self._frames).with_columns(
+            *to_units(*MONEY),
+            stream=pl.col("id") // 2**52,
+            partition=pl.col("id") // 2**40 % 4096,
+            offset=pl.col("id") % 2**40,
+            day=pl.format("day={}", pl.col("timestamp").dt.date()),
+        )
+        for key, part in rows.partition_by("day", "stream", "partition", as_dict=True).items():
+            day, stream, partition = key
+            durable = self._durable.get((day, stream, partition), -1)
+            fresh = part.filter(pl.col("offset") > durable).sort("id")
+            if fresh.height:
+                name = Name(stream, partition, fresh["offset"][0], fresh["offset"][-1])
+                self._put(self._directory / day, name, fresh.select(LAKE_COLUMNS))
+                self._durable[day, stream, partition] = name.last
+        self._frames, self.waiting = [], 0
+        for day in rows["day"].unique():
+            self._compact(self._directory / day)
+
+    def _put(self, folder: Path, name: Name, rows: pl.DataFrame) -> None:
+        folder.mkdir(exist_ok=True)
+        aside, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
+        rows.write_parquet(aside, compression="zstd", compression_level=1)
+        _sync(aside)
+        aside.rename(final)
+        _sync(folder)
+
+    def _compact(self, folder: Path) -> None:
+        """Join a partition's small files once there are many. The joined file's name covers theirs, so that readers
+        and restarts ignore the old ones from the moment it appears."""
+        for run in _small_runs(current_files(folder.glob("*.parquet"))):
+            if len(run) < _MERGE_AT:
+                continue
+            rows = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in run])
+            first, last = Name.of(run[0]), Name.of(run[-1])
+            self._put(folder, Name(first.stream, first.partition, first.first, last.last), rows)
+            for path in run:
+                path.unlink()
+
+
+def _small_runs(paths: list[Path]) -> list[list[Path]]:
+    """Neighbouring small files of one partition. A large file ends a run: a joined name covers all between."""
+    runs: list[list[Path]] = []
+    last: tuple[int, int] | None = None
+    for path in paths:
+        if path.stat().st_size >= _SMALL_BYTES:
+            last = None
+        elif last == Name.of(path)[:2]:
+            runs[-1].append(path)
+        else:
+            runs.append([path])
+            last = Name.of(path)[:2]
+    return runs
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,204 @@
+"""What is written to which Postgres table, and what a conflict means there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
+
+from analytics.schema import MONEY, percent, to_units
+from analytics.shard import Description
+from analytics.windows import Window
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that the flow writes.
+
+    Args:
+        name: of the table.
+        columns: those that the flow gives, in the order of the frames.
+        key: the primary key, when a row may come again with other content and the newest write stands; empty when
+            a row that comes again is the same row, and is left as it is.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Write:
+    """Rows for one table; `frame` has the table's columns, in order, in the units of the database."""
+
+    table: Table
+    frame: pl.DataFrame
+
+
+class Progress(NamedTuple):
+    """How far one partition has been read, and what was counted on the way; `watermark` in microseconds or None."""
+
+    stream: int
+    partition: int
+    next_offset: int
+    log_end: int
+    watermark: int | None
+    accepted: int
+    quarantined: int
+    dead: int
+    late: int
+    tombstones: int
+
+
+class Metric(NamedTuple):
+    """One reading of a pipeline metric; `timestamp` in microseconds."""
+
+    metric_name: str
+    metric_value: float
+    timestamp: int
+
+
+class DeadLetter(NamedTuple):
+    """A refused message: where it stands, why it was refused, and its bytes."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    payload: bytes
+
+
+MAX_PAYLOAD = 1 << 16
+"""Bytes of a refused message that Postgres keeps."""
+
+_LISTING = (
+    "id", "event_id", "source", "section", "row", "seat", "price", "fees", "total_price", "currency", "quantity",
+    "timestamp", "listing_id", "listing_url", "delivery_method", "seller_notes", "level", "average_price",
+    "median_price", "highest_price", "listing_count", "late",
+)  # fmt: skip
+
+PRICE_HISTORY = Table("price_history", _LISTING)
+QUARANTINE = Table("quarantine", (*_LISTING, "reason"))
+PRICE_CHANGES = Table(
+    "price_changes",
+    (
+        "id", "event_id", "source", "section", "row", "seat", "listing_id", "listing_url", "currency", "level",
+        "old_price", "new_price", "change", "change_percent", "previous_timestamp", "timestamp",
+    ),
+)  # fmt: skip
+PRICE_WINDOWS = Table(
+    "price_windows",
+    (
+        "event_id", "source", "section", "level", "currency", "window_seconds", "window_start", "min_price",
+        "max_price", "avg_price", "open_price", "close_price", "observations", "listings", "is_final",
+    ),
+    key=("event_id", "window_seconds", "window_start", "source", "section", "level", "currency"),
+)  # fmt: skip
+EVENTS = Table(
+    "events", ("event_id", "event_name", "venue", "event_date", "city", "state"), key=("event_id",)
+)
+ALERTS = Table(
+    "price_drop_alerts",
+    (
+        "alert_id", "event_id", "event_name", "venue", "alert_type", "alert_timestamp", "old_price", "new_price",
+        "drop_amount", "drop_percent", "currency", "section", "row", "seat", "source", "listing_id", "listing_url",
+        "price_id",
+    ),
+)  # fmt: skip
+OUTBOX = Table("outbox", ("alert_id", "channel"))
+DEAD_LETTERS = Table("dead_letters", ("id", "topic", "partition", "offset", "reason", "detail", "payload", "size"))
+PROGRESS = Table(
+    "pipeline_progress",
+    (
+        "stream", "partition", "next_offset", "log_end", "watermark", "accepted", "quarantined", "dead", "late",
+        "tombstones",
+    ),
+    key=("stream", "partition"),
+)  # fmt: skip
+METRICS = Table("system_metrics", ("metric_name", "metric_value", "timestamp"))
+
+
+def history(rows: pl.DataFrame) -> Write:
+    """Accepted price rows with `late`."""
+    return Write(PRICE_HISTORY, rows.with_columns(to_units(*MONEY)).select(PRICE_HISTORY.columns))
+
+
+def quarantine(rows: pl.DataFrame) -> Write:
+    """Price rows held out, with their `reason`."""
+    return Write(QUARANTINE, rows.with_columns(to_units(*MONEY)).select(QUARANTINE.columns))
+
+
+def price_changes(rows: pl.DataFrame) -> Write:
+    """The rows of a frame with `changes.CHANGE_SCHEMA` whose all-in price is another than before."""
+    changed = rows.filter(pl.col("change") != 0)
+    return Write(
+        PRICE_CHANGES,
+        changed.with_columns(
+            *to_units("change"),
+            old_price=to_units("previous_total")[0],
+            new_price=to_units("total_price")[0],
+            change_percent=percent("change_percent"),
+        ).select(PRICE_CHANGES.columns),
+    )
+
+
+def alerts(rows: pl.DataFrame, channel: str | None) -> list[Write]:
+    """What `rules.price_drops` fired and, when there is a channel, its deliveries: to be committed together."""
+    fired = rows.with_columns(
+        alert_timestamp="timestamp",
+        old_price=to_units("previous_total")[0],
+        new_price=to_units("total_price")[0],
+        drop_amount=-to_units("change")[0],
+        drop_percent=-percent("change_percent"),
+        price_id="id",
+    )
+    writes = [Write(ALERTS, fired.select(ALERTS.columns))]
+    if channel is not None:
+        writes.append(Write(OUTBOX, rows.select("alert_id", channel=pl.lit(channel))))
+    return writes
+
+
+_WINDOW_FRAME = {name: pl.String for name in PRICE_WINDOWS.columns[:5]} | {
+    **{name: pl.Int64 for name in PRICE_WINDOWS.columns[5:14]},
+    "is_final": pl.Boolean,
+}
+
+
+def windows(rows: list[Window]) -> Write:
+    """Windows, at most one of each key."""
+    frame = pl.DataFrame(rows, schema=_WINDOW_FRAME, orient="row")
+    prices = to_units("min_price", "max_price", "avg_price", "open_price", "close_price")
+    return Write(PRICE_WINDOWS, frame.with_columns(prices).with_columns(_time("window_start")))
+
+
+def events(rows: list[Description]) -> Write:
+    """Event descriptions, at most one of each event."""
+    schema = dict.fromkeys(EVENTS.columns, pl.String) | {"event_date": pl.Int64}
+    return Write(EVENTS, pl.DataFrame(rows, schema=schema, orient="row").with_columns(_time("event_date")))
+
+
+def progress(rows: list[Progress]) -> Write:
+    """Progress, at most one of each partition."""
+    schema = dict.fromkeys(PROGRESS.columns, pl.Int64)
+    return Write(PROGRESS, pl.DataFrame(rows, schema=schema, orient="row").with_columns(_time("watermark")))
+
+
+def metrics(rows: list[Metric]) -> Write:
+    """Metric readings."""
+    schema = {"metric_name": pl.String, "metric_value": pl.Float64, "timestamp": pl.Int64}
+    return Write(METRICS, pl.DataFrame(rows, schema=schema, orient="row").with_columns(_time("timestamp")))
+
+
+def dead_letters(rows: list[DeadLetter]) -> Write:
+    """Refused messages; of a long one, Postgres keeps the first 64 KiB."""
+    values = [(*row[:6], "\\x" + row.payload[:MAX_PAYLOAD].hex(), len(row.payload)) for row in rows]
+    text = dict.fromkeys(DEAD_LETTERS.columns, pl.String)
+    schema = text | dict.fromkeys(("id", "partition", "offset", "size"), pl.Int64)
+    return Write(DEAD_LETTERS, pl.DataFrame(values, schema=schema, orient="row"))
+
+
+def _time(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Datetime("us", "UTC"))

@@ -1,5 +1,6 @@
 // What the browser does by itself. Called by name from callbacks/client.py; no server is asked.
 "use strict";
+let watching = null;
 window.dash_clientside = window.dash_clientside || {};
 window.dash_clientside.conscope = {
   // The viewer's time zone, by its IANA name.
@@ -7,10 +8,15 @@ window.dash_clientside.conscope = {
     return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   },
 
-  // "light" or "dark", as the page is shown now.
-  scheme: function (toggled) {
-    const changed = window.dash_clientside.callback_context.triggered_id;
-    return (changed && toggled) || document.documentElement.getAttribute("data-mantine-color-scheme") || "light";
+  // "light" or "dark", as the page is shown now and whenever that changes.
+  scheme: function () {
+    const page = document.documentElement;
+    const shown = () => page.getAttribute("data-mantine-color-scheme") || "light";
+    if (!watching) {
+      watching = new MutationObserver(() => window.dash_clientside.set_props("scheme", { data: shown() }));
+      watching.observe(page, { attributes: true, attributeFilter: ["data-mantine-color-scheme"] });
+    }
+    return shown();
   },
 
   // The view that the address names; what it does not name stays.

@@ -14,7 +14,7 @@ def register(app: Dash) -> None:
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(ClientsideFunction("conscope", "zone"), Output(ids.ZONE, "data"), Input(ids.URL, "pathname"))
     in_browser(
-        ClientsideFunction("conscope", "scheme"), Output(ids.SCHEME, "data"), Input(ids.TOGGLE, "computedColorScheme")
+        ClientsideFunction("conscope", "scheme"), Output(ids.SCHEME, "data"), Input(ids.URL, "pathname")
     )
     in_browser(
         ClientsideFunction("conscope", "restore"),

@@ -69,7 +69,7 @@ def fill(connection: psycopg.Connection[Any], *, minutes: int = 150, seed: int =
             factor = 1 + 0.35 * sections.index(section) + 0.05 * SOURCES.index(source) + 0.01 * seat
             wave = 1 - 0.16 * second / (minutes * 60) + 0.03 * math.sin(second / 900)
             price = round(base * factor * wave * rng.uniform(0.985, 1.015), 2)
-            if rng.random() < 0.004:
+            if rng.random() < 0.008:
                 price = round(price * 0.88, 2)
             total = round(price * 1.18, 2)
             identity = (1 << 52) + ((number % 4) << 40) + len(history)
@@ -111,8 +111,8 @@ def fill(connection: psycopg.Connection[Any], *, minutes: int = 150, seed: int =
 
 def _alerts(connection: psycopg.Connection[Any], changes: list[tuple[Any, ...]]) -> None:
     names = {event[0]: event for event in EVENTS}
-    drops = [change for change in changes if change[13] <= -9]
-    for number, change in enumerate(reversed(drops[-40:])):
+    drops = [change for change in changes if change[13] <= -10]
+    for number, change in enumerate(sorted(drops, key=lambda change: change[15], reverse=True)[:60]):
         alert = uuid.UUID(int=number + 1)
         connection.execute(
             "INSERT INTO price_drop_alerts (alert_id, event_id, event_name, venue, alert_type, alert_timestamp,"

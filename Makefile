@@ -7,6 +7,8 @@ BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 COMPILE = $(BIN)/uv pip compile --quiet --system-certs --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
+# Beside .venv, so that uv links files instead of copying them, and needs no home folder.
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 QUICK = not services and not browser
 
 help: ## this list

@@ -277,10 +277,13 @@ def _jars() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not libs.exists():
             fresh = Path(tempfile.mkdtemp(prefix="libs-", dir=libs.parent))
-            command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+            own = tempfile.mkdtemp(prefix="maven-", dir=libs.parent)  # a local repository needs no home folder
+            command = ["mvn", "-q", "-B", "-f", str(_POM), f"-Dmaven.repo.local={own}", "-DincludeScope=runtime"]
             done = subprocess.run(
-                [*command, f"-DoutputDirectory={fresh}"], capture_output=True, text=True, check=False, timeout=600
-            )
+                [*command, f"-DoutputDirectory={fresh}", "dependency:copy-dependencies"],
+                capture_output=True, text=True, check=False, timeout=600,
+            )  # fmt: skip
+            shutil.rmtree(own, ignore_errors=True)
             if done.returncode:
                 shutil.rmtree(fresh, ignore_errors=True)
                 raise NoKafkaError(f"Maven could not fetch Kafka {VERSION}:\n{done.stdout[-1500:]}{done.stderr[-500:]}")

@@ -21,7 +21,13 @@ _THEME = {
                         "#12151d", "#0f1117"]},
 }
 # fmt: on
-_CHART: Any = {"displayModeBar": False, "displaylogo": False, "responsive": True, "showTips": False}
+_CHART: Any = {
+    "displayModeBar": False,
+    "displaylogo": False,
+    "responsive": True,
+    "showTips": False,
+    "doubleClick": "autosize",
+}
 _STILL: Any = {"staticPlot": True, "responsive": True}
 _WINDOWS = [("60", "1 min"), ("3600", "1 hour"), ("86400", "1 day")]
 _METRICS = [("low", "Lowest"), ("average", "Average")]
@@ -38,7 +44,7 @@ def layout() -> Any:
 
 
 def _clockwork() -> list[Any]:
-    stores = (ids.ZONE, ids.SCHEME, ids.PRICES, ids.HEALTH_TOKEN, ids.HEARTBEAT, ids.WRITTEN)
+    stores = (ids.ZONE, ids.SCHEME, ids.PRICES, ids.HEALTH_TOKEN, ids.HEARTBEAT, ids.WRITTEN, ids.DRAWING)
     return [
         dcc.Location(id=ids.URL, refresh=False),
         dcc.Interval(id=ids.TICK, interval=1500),
@@ -89,7 +95,7 @@ def _content() -> Any:
 def _hero() -> Any:
     choice = dmc.Select(
         id=ids.EVENT, label="Event", searchable=True, data=[], limit=100, allowDeselect=False, maxDropdownHeight=420,
-        nothingFoundMessage="No event of that name", placeholder="Loading events", size="md", checkIconPosition="right",
+        nothingFoundMessage="No event of that name", placeholder="Search events", size="md", checkIconPosition="right",
     )  # fmt: skip
     return html.Section(
         [

@@ -1,4 +1,4 @@
-"""What the browser does by itself (assets/client.js): time zone, address bar, and noticing that we are gone."""
+"""What the browser does by itself (assets/client.js): time zone, colours, address bar, zoom, noticing we are gone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ def register(app: Dash) -> None:
     """Register the browser's own callbacks."""
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(ClientsideFunction("conscope", "zone"), Output(ids.ZONE, "data"), Input(ids.URL, "pathname"))
-    in_browser(
-        ClientsideFunction("conscope", "scheme"), Output(ids.SCHEME, "data"), Input(ids.URL, "pathname")
-    )
+    in_browser(ClientsideFunction("conscope", "scheme"), Output(ids.SCHEME, "data"), Input(ids.URL, "pathname"))
     in_browser(
         ClientsideFunction("conscope", "restore"),
         Output(ids.EVENT, "value"),
@@ -35,6 +33,13 @@ def register(app: Dash) -> None:
         Input(ids.SCOPE, "value"),
         Input(ids.SECTIONS, "value"),
         Input(ids.SOURCES, "value"),
+    )
+    in_browser(
+        ClientsideFunction("conscope", "draw"),
+        Output(ids.CHART, "figure"),
+        Input(ids.DRAWING, "data"),
+        State(ids.CHART, "id"),
+        prevent_initial_call=True,
     )
     in_browser(
         ClientsideFunction("conscope", "offline"),

@@ -93,7 +93,7 @@ def register(app: Dash, database: Database) -> None:
         prevent_initial_call=True,
     )(filters)
     app.callback(
-        Output(ids.CHART, "figure"),
+        Output(ids.DRAWING, "data"),
         Output(ids.CHART_NOTE, "children"),
         Input(ids.PRICES, "data"),
         Input(ids.EVENT, "value"),

@@ -1,0 +1,180 @@
+"""The dashboard as a person sees it."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Site, Watched
+
+pytestmark = pytest.mark.browser
+
+_RANGE = "() => document.querySelector('#price-chart .js-plotly-plot')._fullLayout.xaxis.range.map(String)"
+_TRACES = "() => document.querySelector('#price-chart .js-plotly-plot')._fullData.map(t => [t.uid, String(t.visible)])"
+_NEW_PRICE = """
+WITH newest AS (SELECT max("timestamp") + interval '1 second' AS at, max(id) + 1 AS id FROM price_history),
+raw AS (
+    INSERT INTO price_history (id, event_id, source, section, price, total_price, currency, quantity, "timestamp",
+                               level, late)
+    SELECT id, 'concert_123', 'mock', '101', 1, 1.23, 'USD', 1, at, 'listing', false FROM newest
+), windows AS (
+    INSERT INTO price_windows
+    SELECT 'concert_123', source, section, 'listing', 'USD', 60, date_trunc('minute', at) + interval '1 minute',
+           1.23, 1.23, 1.23, 1.23, 1.23, 1, 1, false
+    FROM newest, (VALUES ('mock', '101'), ('', '')) AS place (source, section)
+)
+INSERT INTO price_changes (id, event_id, source, section, currency, level, old_price, new_price, change,
+                           change_percent, previous_timestamp, "timestamp")
+SELECT id, 'concert_123', 'mock', '101', 'USD', 'listing', 123.45, 1.23, -122.22, -99.0036, at, at FROM newest
+"""
+
+
+def _open(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.locator("#key-figures .tile")).to_have_count(5)
+    expect(page.locator("#price-chart .scatterlayer .trace").first).to_be_attached()
+
+
+def _traces(page: Page) -> dict[str, str]:
+    return dict(page.evaluate(_TRACES))
+
+
+def test_the_page_loads_without_a_complaint(site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, site.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Taylor Swift | The Eras Tour")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    expect(page.locator("#changes tbody tr")).to_have_count(12)
+    expect(page.locator("#alerts li").first).to_contain_text("discord")
+    expect(page.locator("#health .tile")).to_have_count(6)
+    expect(page.locator("#price-chart-note")).to_contain_text("New York time")
+    assert page.locator("a[href^='javascript' i]").count() == 0
+    page.wait_for_timeout(3500)  # two ticks
+    assert watched.problems == []
+
+
+def test_an_event_is_chosen_by_keyboard_and_the_link_reproduces_it(site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, site.url)
+    choice = page.get_by_role("textbox", name="Event")
+    choice.click()
+    choice.fill("radio")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
+    page.get_by_text("1 hour", exact=True).click()
+    page.get_by_text("All events", exact=True).click()
+    expect(page).to_have_url(re.compile(r"\?event=concert_456&window=3600&scope=all$"))
+    assert watched.problems == []
+    link = page.url
+    page.goto("about:blank")
+    watched.problems.clear()  # a tick under way is cut off by leaving
+    _open(page, link)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
+    expect(page.locator("input[value='3600']")).to_be_checked()
+    expect(page.locator("#changes thead")).to_contain_text("Event")
+    assert watched.problems == []
+
+
+def test_sections_and_sources_are_chosen(site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, f"{site.url}?event=concert_123&section=101&section=GA&source=mock")
+    expect(page.locator("#price-chart .legend")).to_contain_text("101 · Mock market")
+    lines = {name for name in _traces(page) if name.startswith("listing/") and ":" not in name}
+    assert lines == {"listing/mock/101", "listing/mock/GA"}
+
+
+def test_new_rows_appear_without_a_reload_and_the_view_stays(own_site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, own_site.url)
+    page.evaluate("window.untouched = true")
+    box = page.locator("#price-chart .nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 260, steps=8)
+    page.mouse.up()
+    page.locator("#price-chart .legendtoggle").nth(3).click()
+    page.wait_for_timeout(1000)  # Plotly waits for a second click before it hides a line
+    zoomed, hidden = page.evaluate(_RANGE), _traces(page)
+    assert "legendonly" in hidden.values()
+
+    own_site.execute(_NEW_PRICE)
+
+    expect(page.locator("#changes tbody tr").first).to_contain_text("$123.45 → $1.23")
+    expect(page.locator("#changes tbody tr").first).to_contain_text("▼ −99.0%")
+    expect(page.locator("#key-figures .lead .value")).to_have_text("$1.23")
+    page.wait_for_function(
+        "() => document.querySelector('#price-chart .js-plotly-plot').data.some(t => (t.y || []).includes(1.23))"
+    )
+    assert page.evaluate(_RANGE) == zoomed
+    assert _traces(page) == hidden
+    assert page.evaluate("window.untouched")
+    assert watched.problems == []
+
+
+def test_a_name_of_markup_is_shown_as_text(site: Site, watched: Watched) -> None:
+    page = watched.page
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    _open(page, f"{site.url}?event=xss&scope=all&section=B&section=%3Ci%3EA%3C%2Fi%3E")
+    expect(page.get_by_role("heading", level=1)).to_have_text("<script>alert(1)</script>")
+    expect(page.locator("#price-chart .legend")).to_contain_text("<i>A</i> · Mock market")
+    assert page.locator("h1 script, #changes i, #alerts i, #price-chart .legend i").count() == 0
+    assert watched.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, browser: Browser, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
+    try:
+        page = context.new_page()
+        _open(page, f"{site.url}?scope=all")
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.evaluate("document.documentElement.getAttribute('data-mantine-color-scheme')") == scheme
+        colour = page.locator("#price-chart .ytick text").first.evaluate("node => getComputedStyle(node).fill")
+        assert colour == {"light": "rgb(102, 112, 133)", "dark": "rgb(152, 161, 179)"}[scheme]
+    finally:
+        context.close()
+
+
+def test_the_scheme_is_switched_with_the_chart(site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, site.url)
+    tick = page.locator("#price-chart .ytick text").first
+    expect(tick).to_have_css("fill", "rgb(102, 112, 133)")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    expect(tick).to_have_css("fill", "rgb(152, 161, 179)")
+    expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+
+
+def test_an_empty_database_says_what_to_do_and_fills_by_itself(own_site: Site, watched: Watched) -> None:
+    page = watched.page
+    with psycopg.connect(own_site.dsn, autocommit=True) as connection:
+        connection.execute("ALTER SCHEMA public RENAME TO filled")
+    page.goto(own_site.url)
+    expect(page.get_by_role("heading", name="No prices yet")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("Waiting for the flow")
+    with psycopg.connect(own_site.dsn, autocommit=True) as connection:
+        connection.execute("ALTER SCHEMA filled RENAME TO public")
+    expect(page.get_by_role("heading", level=1).filter(visible=True)).to_have_text("Taylor Swift | The Eras Tour")
+    assert watched.problems == []
+
+
+def test_postgres_away_is_said_and_got_over(own_site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, own_site.url)
+    before = page.locator("#key-figures").inner_text()
+    own_site.server.crash()
+    expect(page.get_by_role("status")).to_have_text("Postgres is away")
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("goes on by itself")
+    assert page.locator("#key-figures").inner_text() == before
+    own_site.server.start()
+    expect(page.get_by_role("status")).not_to_have_text("Postgres is away")
+    expect(page.locator("#notice")).to_be_hidden()
+    own_site.execute(_NEW_PRICE)
+    expect(page.locator("#key-figures .lead .value")).to_have_text("$1.23")
+    assert watched.problems == []

@@ -85,7 +85,8 @@ def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
     """
     import duckdb  # here, so that the flow, which only names files, does not carry it
 
-    connection = duckdb.connect(":memory:", config={"TimeZone": "UTC"})
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET TimeZone = 'UTC'")
     found = [str(path) for path in files(directory)]
     if found:
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in found)

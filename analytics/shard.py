@@ -74,7 +74,9 @@ class Shard:
 
     def __init__(self, lateness: int) -> None:
         self._clock = SharedClock(lateness)
+        # Two chains, so that a listing fed in both ways still depends on nothing but the log.
         self._last: dict[str, changes.Last] = {}
+        self._last_unkeyed: dict[str, changes.Last] = {}
         self._windows = Windows()
         self._events: dict[str, tuple[tuple[int, int], Description]] = {}
         self._waiting: pl.DataFrame | None = None
@@ -117,7 +119,7 @@ class Shard:
             return []
         waiting = self._waiting.filter(~passed)
         self._waiting = waiting if waiting.height else None
-        return [Compared(ready, changes.detect(self._last, ready))]
+        return [Compared(ready, changes.detect(self._last_unkeyed, ready))]
 
     def _describe(self, named: list[Naming]) -> list[Description]:
         """Keep each event's newest description; returns those that are new or changed."""
@@ -135,8 +137,8 @@ class Shard:
         waiting = None if self._waiting is None else self._waiting.write_ipc(None).getvalue()
         clock = self._clock
         return msgspec.msgpack.encode(
-            (_VERSION, clock.lateness, clock.partitions, clock.watermark, self._last, self._windows.dump(),
-             self._events, waiting)
+            (_VERSION, clock.lateness, clock.partitions, clock.watermark, self._last, self._last_unkeyed,
+             self._windows.dump(), self._events, waiting)
         )  # fmt: skip
 
     @classmethod
@@ -146,16 +148,18 @@ class Shard:
         Raises:
             ValueError: it was written by another version, or with another allowed lateness.
         """
-        version, old_lateness, partitions, watermark, last, windows, events, waiting = msgspec.msgpack.decode(dumped)
+        version, old_lateness, *values = msgspec.msgpack.decode(dumped)
         if version != _VERSION or old_lateness != lateness:
             raise ValueError(
                 f"the recovery store holds state of version {version} with an allowed lateness of {old_lateness / 1e6} s; "
                 f"this is version {_VERSION} with {lateness / 1e6} s. Start with a new recovery store: the tables are "
                 "rebuilt from the topic."
             )
+        partitions, watermark, last, last_unkeyed, windows, events, waiting = values
         shard = cls(lateness)
         shard._clock = SharedClock(lateness, partitions, {}, watermark)
-        shard._last = {listing: tuple(values) for listing, values in last.items()}
+        shard._last = {listing: tuple(facts) for listing, facts in last.items()}
+        shard._last_unkeyed = {listing: tuple(facts) for listing, facts in last_unkeyed.items()}
         shard._windows = Windows.load(windows, watermark)
         shard._events = {event: (tuple(order), Description(*told)) for event, (order, told) in events.items()}
         shard._waiting = None if waiting is None else pl.read_ipc(waiting, use_pyarrow=False)

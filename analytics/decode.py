@@ -169,12 +169,18 @@ def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
         .with_columns(**missing)
         .with_columns(
             *((pl.col(name) * schema.MICROS).round() for name in money),
-            *(pl.coalesce(n, other) for n, other in (("event_date", "date"), ("listing_url", "url")) if other in columns),
+            *(
+                pl.coalesce(n, other)
+                for n, other in (("event_date", "date"), ("listing_url", "url"))
+                if other in columns
+            ),
             pl.col("currency").fill_null("USD"),
             pl.col("level").fill_null("listing"),
             pl.col("quantity").fill_null(1),
         )
-        .with_columns(schema.listing_key(), wrong=pl.any_horizontal(t.fill_null(False) for t in _checks(money).values()))
+        .with_columns(
+            schema.listing_key(), wrong=pl.any_horizontal(t.fill_null(False) for t in _checks(money).values())
+        )
         .with_columns(
             *(pl.col(name).cast(pl.Int64, strict=False) for name in money),
             *(pl.col(name).cast(schema.UTC) for name in ("timestamp", "event_date")),
@@ -196,10 +202,10 @@ def _checks(money: list[str]) -> dict[tuple[str, str], pl.Expr]:
         ("ahead_of_time", f"timestamp is more than {MAX_AHEAD_SECONDS} s after the message was logged"): (
             ahead & (pl.col("log_time") >= 0)
         ),
-        ("bad_number", "a price is not a decimal number below a billion"): pl.any_horizontal(
-            pl.col(*money).is_nan()
+        ("bad_number", "a price is not a decimal number below a billion"): pl.any_horizontal(pl.col(*money).is_nan()),
+        ("bad_currency", "currency is not an ISO 4217 code such as USD"): ~pl.col("currency").str.contains(
+            "^[A-Z]{3}$"
         ),
-        ("bad_currency", "currency is not an ISO 4217 code such as USD"): ~pl.col("currency").str.contains("^[A-Z]{3}$"),
     }
 
 

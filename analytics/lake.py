@@ -1,8 +1,8 @@
 """Read the lake: the named queries that notebooks and the dashboard share. Read-only, and the one I/O of this package.
 
-    from analytics import lake
-    lake.prices("lake")                      # a Polars frame that every function of `analytics` takes
-    lake.connect("lake").sql("FROM prices")  # DuckDB
+from analytics import lake
+lake.prices("lake")                      # a Polars frame that every function of `analytics` takes
+lake.connect("lake").sql("FROM prices")  # DuckDB
 """
 
 from __future__ import annotations

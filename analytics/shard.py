@@ -175,9 +175,7 @@ def descriptions(rows: pl.DataFrame) -> list[Naming]:
         .sort("timestamp", "id")
         .group_by("event_id")
         .last()
-        .select(
-            time, "id", "event_id", "event_name", "venue", pl.col("event_date").dt.timestamp("us"), "city", "state"
-        )
+        .select(time, "id", "event_id", "event_name", "venue", pl.col("event_date").dt.timestamp("us"), "city", "state")
         .collect()
     )
     found = [((row[0], row[1]), Description(*row[2:])) for row in named.iter_rows()]

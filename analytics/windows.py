@@ -110,10 +110,7 @@ def partials(rows: pl.DataFrame) -> list[Partial]:
         )
         .collect()
     )
-    return [
-        Partial(*row[:10], tuple(row[10]), tuple(row[11]), row[12])  # type: ignore[arg-type]
-        for row in grouped.iter_rows()
-    ]
+    return [Partial._make((*row[:10], tuple(row[10]), tuple(row[11]), row[12])) for row in grouped.iter_rows()]
 
 
 class Windows:

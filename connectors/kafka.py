@@ -18,6 +18,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors import topics
+from settings import ClientConfig
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
         on_start: called once, before the first partition is opened.
     """
 
-    client: dict[str, str]
+    client: ClientConfig
     topic: str
     register: Callable[[str, str], int]
     batch_size: int = 2000
@@ -135,7 +136,9 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         made, offset = resume
         where = f"{self._source.topic}[{self._partition}]"
         if made != self._made:
-            log.warning("%s is another topic than the one last read (it was made again): reading it from its start", where)
+            log.warning(
+                "%s is another topic than the one last read (it was made again): reading it from its start", where
+            )
             return low
         if offset < low and self._source.on_lost == "earliest":
             log.error("%s: %d messages were removed by retention before they were read", where, low - offset)
@@ -156,7 +159,7 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         return [batch] if batch is not None else []
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
-        offsets: list[int] = []
+        offsets: list[Any] = []  # confluent-kafka's types allow None, which its messages never are
         keys: list[Any] = []
         values: list[Any] = []
         log_times: list[int] = []
@@ -169,7 +172,7 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
                 log_times.append(message.timestamp()[1])
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._at_end = message.offset()
-            elif error.fatal() or not error.retriable() and error.code() not in _PASSING:
+            elif error.fatal() or (not error.retriable() and error.code() not in _PASSING):
                 raise KafkaException(error)
         idle_since = None
         if offsets:

@@ -79,7 +79,9 @@ class Market:
     def _event(self, number: int, now: datetime, listings: int) -> _Event:
         draw = self._random
         venue, city, state = draw.choice(_VENUES)
-        date = (now + timedelta(days=draw.randint(1, 90))).replace(hour=draw.choice((19, 20)), minute=0, second=0, microsecond=0)
+        date = (now + timedelta(days=draw.randint(1, 90))).replace(
+            hour=draw.choice((19, 20)), minute=0, second=0, microsecond=0
+        )
         base = draw.lognormvariate(4.4, 0.5)
         event = _Event(
             f"mock_{number:04d}", _ARTISTS[number % len(_ARTISTS)], venue, city, state, date,
@@ -224,9 +226,9 @@ def main() -> int:
     try:
         sent = publish(market, producer, chosen.rate, chosen.poison, stop)
     except (KafkaException, TimeoutError) as error:
-        print(f"market: {error}", file=sys.stderr)  # noqa: T201
+        print(f"market: {error}", file=sys.stderr)
         return 1
-    print(f"market: {sent} messages published")  # noqa: T201
+    print(f"market: {sent} messages published")
     return 0
 
 

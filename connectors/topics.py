@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 import settings as configuration
+from settings import ClientConfig
 
 RAW_PRICES = "raw_prices"
 PROCESSED_PRICES = "processed_prices"
@@ -78,17 +79,21 @@ def ensure(admin: AdminClient, replication: int, say: Callable[[str], None]) -> 
 def _differences(admin: AdminClient, topic: Topic, partitions: int) -> list[str]:
     found = []
     if partitions < topic.partitions:
-        found.append(f"{topic.name} has {partitions} partitions, not {topic.partitions}: add them with kafka-topics --alter")
+        found.append(
+            f"{topic.name} has {partitions} partitions, not {topic.partitions}: add them with kafka-topics --alter"
+        )
     resource = ConfigResource(ResourceType.TOPIC, topic.name)
     (reply,) = admin.describe_configs([resource], request_timeout=_TIMEOUT).values()
     actual = {name: entry.value for name, entry in reply.result().items()}
     for name, wanted in topic.settings.items():
         if set(str(actual.get(name)).split(",")) != set(wanted.split(",")):
-            found.append(f"{topic.name} has {name}={actual.get(name)}, not {wanted}: change it with kafka-configs --alter")
+            found.append(
+                f"{topic.name} has {name}={actual.get(name)}, not {wanted}: change it with kafka-configs --alter"
+            )
     return found
 
 
-def incarnation(client: dict[str, str], topic: str) -> tuple[str, int]:
+def incarnation(client: ClientConfig, topic: str) -> tuple[str, int]:
     """(what tells this making of the topic from another of the same name, its number of partitions).
 
     Raises:
@@ -111,12 +116,14 @@ def main() -> int:
     """Make and verify the topics of the configured cluster."""
     settings = configuration.load()
     try:
-        ensure(AdminClient(settings.kafka_client), settings.kafka_replication_factor, lambda line: print(line, flush=True))  # noqa: T201
+        ensure(
+            AdminClient(settings.kafka_client), settings.kafka_replication_factor, lambda line: print(line, flush=True)
+        )
     except TopicsDiffer as error:
-        print(f"topics differ from the contract:\n{error}", file=sys.stderr)  # noqa: T201
+        print(f"topics differ from the contract:\n{error}", file=sys.stderr)
         return 1
     except KafkaException as error:
-        print(f"Kafka at {settings.kafka_bootstrap_servers}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"Kafka at {settings.kafka_bootstrap_servers}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing_extensions import override
+from typing import Any, TypeVar
 
 import bytewax.operators as op
 import msgspec
 import polars as pl
-from bytewax.dataflow import Dataflow, operator
-from bytewax.operators import KeyedStream, StatefulBatchLogic, Stream
+from bytewax.dataflow import Stream, operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from bytewax.outputs import FixedPartitionedSink
+from typing_extensions import override
 
 from analytics import changes, quality, rules, windows
 from analytics.clock import PartitionClock
@@ -26,7 +28,7 @@ from analytics.windows import Window
 from connectors.kafka import RawBatch
 from sinks.tables import DeadLetter, Metric, Progress
 
-__all__ = ["Dataflow", "decode_prices", "default_rule", "measure", "track_listings", "watch_the_clock"]
+X = TypeVar("X")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,11 @@ def measure(step_id: str, up: Stream[Progress]) -> Stream[list[Metric]]:
     """Pipeline metrics from the progress of all partitions, every five seconds."""
     keyed: KeyedStream[Progress] = op.key_on("key", up, lambda _: "pipeline")
     return op.key_rm("unkey", op.stateful_batch("meter", keyed, lambda _: _MeterLogic()))
+
+
+def write(step_id: str, up: Stream[X], sink: FixedPartitionedSink[X, Any]) -> None:
+    """Write a stream through one partition of a sink, in the commit barrier."""
+    op.output(step_id, op.key_on(f"{step_id}-partition", up, lambda _: step_id), sink)
 
 
 def _micros(span: timedelta) -> int:

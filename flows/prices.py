@@ -8,16 +8,17 @@ Importing this module reads the settings and connects to nothing.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import bytewax.operators as op
 import polars as pl
-from bytewax.dataflow import Dataflow
+from bytewax.dataflow import Dataflow, Stream
 
 import settings as configuration
 from connectors import topics
 from connectors.kafka import KafkaBatchSource
 from flows import start
-from flows.operators import decode_prices, default_rule, measure, track_listings, watch_the_clock
+from flows.operators import decode_prices, default_rule, measure, track_listings, watch_the_clock, write
 from settings import Settings
 from sinks import delivery, kafka, schema, tables
 from sinks.delivery import DEFAULT_CHANNEL, DeliverySink
@@ -42,7 +43,7 @@ def build(settings: Settings) -> Dataflow:
     metrics = measure("metrics", progress)
     dead = op.filter_map("dead", clocked, lambda batch: batch.dead or None)
 
-    to_postgres = op.merge(
+    to_postgres: Stream[Any] = op.merge(
         "to-postgres",
         op.filter_map("history", clocked, lambda batch: tables.history(batch.rows) if batch.rows.height else None),
         op.filter_map("held", clocked, lambda batch: tables.quarantine(batch.held) if batch.held.height else None),
@@ -63,12 +64,10 @@ def build(settings: Settings) -> Dataflow:
     )
     to_lake = op.filter_map("lake-rows", clocked, lambda batch: lake_rows(batch.rows, batch.held))
 
-    op.output("postgres", op.key_on("pg", to_postgres, lambda _: "postgres"), PostgresSink(
-        settings.postgres_dsn, settings.postgres_retry_seconds))  # fmt: skip
-    op.output("lake", op.key_on("lk", to_lake, lambda _: "lake"), LakeSink(settings.lake_dir))
-    op.output("kafka", op.key_on("kf", to_kafka, lambda _: "kafka"), KafkaSink(settings.kafka_client))
-    op.output("delivery", op.key_on("dl", alerts, lambda _: "delivery"), DeliverySink(
-        settings.postgres_dsn, webhook, settings.alert_max_age_seconds))  # fmt: skip
+    write("postgres", to_postgres, PostgresSink(settings.postgres_dsn, settings.postgres_retry_seconds))
+    write("lake", to_lake, LakeSink(settings.lake_dir))
+    write("kafka", to_kafka, KafkaSink(settings.kafka_client))
+    write("delivery", alerts, DeliverySink(settings.postgres_dsn, webhook, settings.alert_max_age_seconds))
     return flow
 
 

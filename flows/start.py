@@ -60,5 +60,7 @@ def _lock(store: tuple[Path, str] | None) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise SystemExit(f"conscope: another process is running on the recovery store {folder}; stop it first") from None
+        raise SystemExit(
+            f"conscope: another process is running on the recovery store {folder}; stop it first"
+        ) from None
     return handle

@@ -17,7 +17,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 if sys.version_info[:2] not in ((3, 11), (3, 12)):
-    sys.exit(f"ConScope needs Python 3.11 or 3.12 (Bytewax has no wheels for {sys.version_info[0]}.{sys.version_info[1]}).")
+    sys.exit(
+        f"ConScope needs Python 3.11 or 3.12 (Bytewax has no wheels for {sys.version_info[0]}.{sys.version_info[1]})."
+    )
 
 import psycopg
 
@@ -155,7 +157,9 @@ class Demo:
                     return
             except (URLError, OSError):
                 if time.monotonic() > deadline:
-                    raise Failed(f"the dashboard did not answer within a minute:\n{self.children['dashboard'].tail()}") from None
+                    raise Failed(
+                        f"the dashboard did not answer within a minute:\n{self.children['dashboard'].tail()}"
+                    ) from None
                 time.sleep(0.2)
 
     def _counts(self, postgres: EmbeddedPostgres) -> Counts:
@@ -203,11 +207,19 @@ class Demo:
         agrees = all(result.equal for result in results)
         table = [
             ("published to raw_prices", log.height, ""),
-            ("in Postgres", counts.taken, f"{counts.history} prices, {counts.quarantine} in quarantine, {counts.dead} dead letters"),
+            (
+                "in Postgres",
+                counts.taken,
+                f"{counts.history} prices, {counts.quarantine} in quarantine, {counts.dead} dead letters",
+            ),
             ("in the lake", lake, "prices and quarantine"),
             ("price changes", counts.changes, ""),
             ("windows", counts.windows, "1 minute, 1 hour, 1 day"),
-            ("alerts", counts.alerts, f"{stub.alerts} delivered to the Discord stand-in in {len(stub.received)} messages"),
+            (
+                "alerts",
+                counts.alerts,
+                f"{stub.alerts} delivered to the Discord stand-in in {len(stub.received)} messages",
+            ),
             ("dead letters", counts.dead, ""),
             ("the oracle", "agrees" if agrees else "DIFFERS", "every table computed anew from the log"),
         ]
@@ -239,7 +251,9 @@ def _port(wanted: int) -> int:
 def main() -> int:
     """Parse the command line and run the demo."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--for", dest="seconds", type=float, help="run so many seconds, compare with the oracle, and end")
+    parser.add_argument(
+        "--for", dest="seconds", type=float, help="run so many seconds, compare with the oracle, and end"
+    )
     parser.add_argument("--rate", type=float, default=100.0, help="price events a second (default 100)")
     parser.add_argument("--port", type=int, default=int(os.environ.get("DASH_PORT", "8050")), help="of the dashboard")
     chosen = parser.parse_args()

@@ -16,7 +16,7 @@ import psycopg
 from oracle.log import LOG_SCHEMA
 
 _MONEY = "({0} * 1000000)::bigint"
-_TIME = '(extract(epoch FROM {0}) * 1000000)::bigint'
+_TIME = "(extract(epoch FROM {0}) * 1000000)::bigint"
 
 
 def _money(*columns: str) -> list[str]:
@@ -89,7 +89,11 @@ class Oracle:
         self._duck.register("log_frame", log.select(LOG_SCHEMA.keys()))
         self._duck.execute("CREATE TABLE log AS FROM log_frame")
         script = resources.files("oracle").joinpath("expected.sql").read_text()
-        for name, value in (("stream", stream), ("lateness", round(lateness * 1e6)), ("min_drop", round(min_drop * 1e4))):
+        for name, value in (
+            ("stream", stream),
+            ("lateness", round(lateness * 1e6)),
+            ("min_drop", round(min_drop * 1e4)),
+        ):
             script = script.replace(f"${name}", f"{value}::BIGINT")
         self._duck.execute(script)
 
@@ -106,7 +110,9 @@ class Oracle:
             for table, columns in _ACTUAL.items():
                 named = ", ".join(f"{column} AS c{i}" for i, column in enumerate(columns))
                 where = f" WHERE stream_of(id) = {self._stream}" if table in _WITH_ID else ""
-                results.append(self._table(table, _fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns))))
+                results.append(
+                    self._table(table, _fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns)))
+                )
         if lake is not None:
             results.append(self._lake(lake))
         return results
@@ -119,7 +125,9 @@ class Oracle:
     def _table(self, table: str, actual: pl.DataFrame) -> Result:
         names = [f"c{i}" for i in range(actual.width)]
         # Everything is compared as text: whatever a type would hide shows.
-        self._duck.register("actual_frame", actual.rename(dict(zip(actual.columns, names, strict=True))).cast(pl.String))
+        self._duck.register(
+            "actual_frame", actual.rename(dict(zip(actual.columns, names, strict=True))).cast(pl.String)
+        )
         columns = ", ".join(names)
         texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in names)
         self._duck.execute(f"CREATE OR REPLACE TEMP TABLE actual AS SELECT {columns} FROM actual_frame")
@@ -155,7 +163,9 @@ def report(results: Iterable[Result]) -> str:
     lines = []
     for result in results:
         verdict = "equal" if result.equal else "DIFFERS"
-        lines.append(f"{result.table:<18} {result.actual:>10} rows, {result.expected:>10} expected, {verdict}  {result.digest[:12]}")
+        lines.append(
+            f"{result.table:<18} {result.actual:>10} rows, {result.expected:>10} expected, {verdict}  {result.digest[:12]}"
+        )
         lines += [f"    missing {row}" for row in result.missing]
         lines += [f"    extra   {row}" for row in result.extra]
     return "\n".join(lines)

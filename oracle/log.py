@@ -7,11 +7,13 @@ import time
 import polars as pl
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from settings import ClientConfig
+
 LOG_SCHEMA = {"part": pl.Int64, "off": pl.Int64, "key": pl.Binary, "value": pl.Binary, "log_ms": pl.Int64}
 """`key` and `value` are the raw bytes; a null value is a tombstone."""
 
 
-def read(client: dict[str, str], topic: str, *, patience: float = 60.0) -> pl.DataFrame:
+def read(client: ClientConfig, topic: str, *, patience: float = 60.0) -> pl.DataFrame:
     """The whole topic, as it is now.
 
     Raises:
@@ -33,11 +35,15 @@ def read(client: dict[str, str], topic: str, *, patience: float = 60.0) -> pl.Da
         left, deadline = set(partitions), time.monotonic() + patience
         while left:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{topic}: the ends of partitions {sorted(left)} were not reached in {patience:.0f} s")
+                raise TimeoutError(
+                    f"{topic}: the ends of partitions {sorted(left)} were not reached in {patience:.0f} s"
+                )
             for message in consumer.consume(10_000, 0.2):
                 error = message.error()
                 if error is None:
-                    rows.append((message.partition(), message.offset(), message.key(), message.value(), message.timestamp()[1]))
+                    rows.append(
+                        (message.partition(), message.offset(), message.key(), message.value(), message.timestamp()[1])
+                    )
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(message.partition())
                 else:

@@ -17,6 +17,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from analytics.schema import MONEY, PRICE_SCHEMA, percent, to_units
+from settings import ClientConfig
 from sinks.tables import DeadLetter, Metric
 
 _FLUSH_SECONDS = 60.0
@@ -83,7 +84,12 @@ def dead_letters(topic: str, letters: list[DeadLetter]) -> Messages:
         }
         headers.append({name: str(value) for name, value in facts.items()})
         kept = letter.payload[:_MAX_BODY]
-        body = {**facts, "id": letter.id, "payload_base64": base64.b64encode(kept).decode(), "size": len(letter.payload)}
+        body = {
+            **facts,
+            "id": letter.id,
+            "payload_base64": base64.b64encode(kept).decode(),
+            "size": len(letter.payload),
+        }
         if len(kept) < len(letter.payload):
             body["payload_truncated"] = True  # the whole stands in the raw topic, at this offset
         values.append(json.dumps(body))
@@ -112,7 +118,7 @@ class KafkaSink(FixedPartitionedSink[Messages, None]):
         client: librdkafka settings.
     """
 
-    client: dict[str, str] = field(repr=False)
+    client: ClientConfig = field(repr=False)
 
     def list_parts(self) -> list[str]:
         """One partition: one producer."""
@@ -124,7 +130,7 @@ class KafkaSink(FixedPartitionedSink[Messages, None]):
 
 
 class _Partition(StatefulSinkPartition[Messages, None]):
-    def __init__(self, client: dict[str, str]) -> None:
+    def __init__(self, client: ClientConfig) -> None:
         self._error: KafkaError | None = None
         self._producer = Producer(
             {

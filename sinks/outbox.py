@@ -82,6 +82,4 @@ def is_disabled(connection: psycopg.Connection[Any], channel: str, fingerprint: 
 
 def disable(connection: psycopg.Connection[Any], channel: str, reason: str) -> None:
     """Never use the channel's credential again."""
-    connection.execute(
-        "UPDATE channels SET disabled_since = now(), reason = %s WHERE channel = %s", (reason, channel)
-    )
+    connection.execute("UPDATE channels SET disabled_since = now(), reason = %s WHERE channel = %s", (reason, channel))

@@ -35,7 +35,7 @@ def migrate(dsn: str) -> list[str]:
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
             "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        done = dict(connection.execute("SELECT name, checksum FROM schema_migrations").fetchall())
+        done: dict[str, str] = dict(connection.execute("SELECT name, checksum FROM schema_migrations").fetchall())
         if not done and connection.execute("SELECT to_regclass('price_history')").fetchone() != (None,):
             raise SchemaConflict(
                 "this database holds the earlier version's tables; point POSTGRES_DB at a new, empty database "
@@ -76,9 +76,9 @@ def main() -> int:
     try:
         applied = migrate(settings.postgres_dsn)
     except (SchemaConflict, psycopg.OperationalError) as error:
-        print(f"{settings.postgres_host}:{settings.postgres_port}/{settings.postgres_db}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{settings.postgres_host}:{settings.postgres_port}/{settings.postgres_db}: {error}", file=sys.stderr)
         return 1
-    print(f"applied {', '.join(applied)}" if applied else "the schema is up to date")  # noqa: T201
+    print(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
     return 0
 
 

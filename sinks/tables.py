@@ -97,9 +97,7 @@ PRICE_WINDOWS = Table(
     ),
     key=("event_id", "window_seconds", "window_start", "source", "section", "level", "currency"),
 )  # fmt: skip
-EVENTS = Table(
-    "events", ("event_id", "event_name", "venue", "event_date", "city", "state"), key=("event_id",)
-)
+EVENTS = Table("events", ("event_id", "event_name", "venue", "event_date", "city", "state"), key=("event_id",))
 ALERTS = Table(
     "price_drop_alerts",
     (
@@ -161,8 +159,8 @@ def alerts(rows: pl.DataFrame, channel: str | None) -> list[Write]:
     return writes
 
 
-_WINDOW_FRAME = {name: pl.String for name in PRICE_WINDOWS.columns[:5]} | {
-    **{name: pl.Int64 for name in PRICE_WINDOWS.columns[5:14]},
+_WINDOW_FRAME = dict.fromkeys(PRICE_WINDOWS.columns[:5], pl.String) | {
+    **dict.fromkeys(PRICE_WINDOWS.columns[5:14], pl.Int64),
     "is_final": pl.Boolean,
 }
 

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore", env_ignore_empty=True)
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, host:port, comma-separated")
+    kafka_topic_prefix: str = Field("", description="Put before every topic's name, to run several ConScopes on one Kafka")
     kafka_replication_factor: PositiveInt = Field(1, description="Replication factor of the topics that are made")
     kafka_group: str = Field(
         "conscope-prices", description="Consumer group to which durable offsets are published, for lag tools"
@@ -89,6 +90,10 @@ class Settings(BaseSettings):
             user=self.postgres_user,
             password=self.postgres_password.get_secret_value(),
         )
+
+    def topic(self, name: str) -> str:
+        """The topic that plays the part of `name`, one of the contract's."""
+        return self.kafka_topic_prefix + name
 
     @property
     def kafka_client(self) -> ClientConfig:

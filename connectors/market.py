@@ -163,7 +163,7 @@ class Market:
 
 
 def publish(
-    market: Market, producer: Producer, rate: float, poison: float, stop: list[bool], *, limit: int | None = None
+    market: Market, producer: Producer, topic: str, rate: float, poison: float, stop: list[bool], *, limit: int | None = None
 ) -> int:
     """Publish the opening and then `rate` observations a second until `stop` holds True or `limit` is reached.
 
@@ -184,7 +184,7 @@ def publish(
         body = market.spoil(event) if dice.random() < poison else json.dumps(event).encode()
         while True:
             try:
-                producer.produce(topics.RAW_PRICES, body, str(event["event_id"]), on_delivery=report)
+                producer.produce(topic, body, str(event["event_id"]), on_delivery=report)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -220,11 +220,11 @@ def main() -> int:
     stop: list[bool] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.append(True))
-    client = configuration.load().kafka_client
-    producer = Producer({**client, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"})
+    settings = configuration.load()
+    producer = Producer({**settings.kafka_client, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"})
     market = Market(chosen.seed, datetime.now(UTC), chosen.events, chosen.listings)
     try:
-        sent = publish(market, producer, chosen.rate, chosen.poison, stop)
+        sent = publish(market, producer, settings.topic(topics.RAW_PRICES), chosen.rate, chosen.poison, stop)
     except (KafkaException, TimeoutError) as error:
         print(f"market: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
@@ -50,15 +50,22 @@ class TopicsDiffer(Exception):
     """Topics that exist are not as the contract has them; the message lists each difference and its mending."""
 
 
-def ensure(admin: AdminClient, replication: int, say: Callable[[str], None]) -> None:
+def ensure(admin: AdminClient, replication: int, say: Callable[[str], None], prefix: str = "") -> None:
     """Make the topics that are missing and verify those that exist. Changes no topic that exists.
+
+    Args:
+        admin: where.
+        replication: factor of the topics that are made.
+        say: takes a line for each topic.
+        prefix: put before the names of the contract.
 
     Raises:
         TopicsDiffer: a topic that exists has fewer partitions, or another retention or clean-up policy.
         KafkaException: the broker is out of reach or refuses.
     """
     there = admin.list_topics(timeout=_TIMEOUT).topics
-    missing = [topic for topic in CONTRACT if topic.name not in there]
+    wanted = [replace(topic, name=prefix + topic.name) for topic in CONTRACT]
+    missing = [topic for topic in wanted if topic.name not in there]
     made = admin.create_topics(
         [NewTopic(t.name, t.partitions, replication, config=t.settings) for t in missing], request_timeout=_TIMEOUT
     ) if missing else {}  # fmt: skip
@@ -66,7 +73,7 @@ def ensure(admin: AdminClient, replication: int, say: Callable[[str], None]) -> 
         made[topic.name].result()
         say(f"made     {topic.name}: {topic.partitions} partitions, {topic.retention_ms // _DAY} days")
     differences = []
-    for topic in CONTRACT:
+    for topic in wanted:
         if topic not in missing:
             found = _differences(admin, topic, len(there[topic.name].partitions))
             differences += found
@@ -116,9 +123,8 @@ def main() -> int:
     """Make and verify the topics of the configured cluster."""
     settings = configuration.load()
     try:
-        ensure(
-            AdminClient(settings.kafka_client), settings.kafka_replication_factor, lambda line: print(line, flush=True)
-        )
+        admin = AdminClient(settings.kafka_client)
+        ensure(admin, settings.kafka_replication_factor, print, settings.kafka_topic_prefix)
     except TopicsDiffer as error:
         print(f"topics differ from the contract:\n{error}", file=sys.stderr)
         return 1

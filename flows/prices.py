@@ -35,7 +35,7 @@ def build(settings: Settings) -> Dataflow:
     flow = Dataflow("prices")
 
     raw = op.input("raw", flow, source(settings))
-    decoded = decode_prices("decode", raw, topics.RAW_PRICES)
+    decoded = decode_prices("decode", raw, settings.topic(topics.RAW_PRICES))
     clocked = watch_the_clock("clock", decoded, lateness)
     tracked = track_listings("track", clocked, settings.shards, lateness)
     alerts = default_rule("rules", tracked.prices, settings.alert_min_drop_percent)
@@ -57,10 +57,10 @@ def build(settings: Settings) -> Dataflow:
     )
     to_kafka = op.merge(
         "to-kafka",
-        op.map("processed", tracked.prices, lambda rows: kafka.processed(topics.PROCESSED_PRICES, rows)),
-        op.map("alerts", alerts, lambda rows: kafka.alerts(topics.PRICE_ALERTS, rows)),
-        op.map("dead-letters", dead, lambda letters: kafka.dead_letters(topics.DEAD_LETTERS, letters)),
-        op.map("metric-messages", metrics, lambda rows: kafka.metrics(topics.SYSTEM_METRICS, rows)),
+        op.map("processed", tracked.prices, lambda rows: kafka.processed(settings.topic(topics.PROCESSED_PRICES), rows)),
+        op.map("alerts", alerts, lambda rows: kafka.alerts(settings.topic(topics.PRICE_ALERTS), rows)),
+        op.map("dead-letters", dead, lambda letters: kafka.dead_letters(settings.topic(topics.DEAD_LETTERS), letters)),
+        op.map("metric-messages", metrics, lambda rows: kafka.metrics(settings.topic(topics.SYSTEM_METRICS), rows)),
     )
     to_lake = op.filter_map("lake-rows", clocked, lambda batch: lake_rows(batch.rows, batch.held))
 
@@ -76,7 +76,7 @@ def source(settings: Settings) -> KafkaBatchSource:
     dsn = settings.postgres_dsn
     return KafkaBatchSource(
         client=settings.kafka_client,
-        topic=topics.RAW_PRICES,
+        topic=settings.topic(topics.RAW_PRICES),
         register=lambda topic, incarnation: schema.register_stream(dsn, topic, incarnation),
         batch_size=settings.batch_size,
         idle_after=settings.idle_after_seconds,

@@ -14,9 +14,10 @@ from oracle.log import read
 def main() -> int:
     """Print the comparison; 0 when everything is equal."""
     settings = configuration.load()
-    log = read(settings.kafka_client, "raw_prices")
+    log = read(settings.kafka_client, settings.topic("raw_prices"))
     with psycopg.connect(settings.postgres_dsn) as connection:
-        row = connection.execute("SELECT max(id) FROM streams WHERE topic = 'raw_prices'").fetchone()
+        row = connection.execute("SELECT max(id) FROM streams WHERE topic = %s", (settings.topic("raw_prices"),)
+        ).fetchone()
     if row is None or row[0] is None:
         print("no flow has read raw_prices into this database yet")
         return 1

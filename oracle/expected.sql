@@ -1,11 +1,11 @@
 -- From the log to every table. Inputs: the table `log` (part, off, key, value, log_ms) and the variables `stream`,
 -- `lateness` (microseconds) and `min_drop` (ten-thousandths of a percent). Money is in micros, times in microseconds.
 
-CREATE OR REPLACE MACRO micros(v) AS CAST(round(CAST(v AS DOUBLE) * 1000000) AS BIGINT);
+CREATE OR REPLACE MACRO micros(v) AS CAST(round(TRY_CAST(v AS DOUBLE) * 1000000) AS BIGINT);
 CREATE OR REPLACE MACRO present(j, field) AS coalesce(json_type(j, field), 'NULL') <> 'NULL';
 CREATE OR REPLACE MACRO is_money(j, field) AS
     NOT present(j, field)
-    OR (json_type(j, field) IN ('DOUBLE', 'BIGINT', 'UBIGINT') AND abs(CAST(j ->> field AS DOUBLE)) < 999999999.5)
+    OR (json_type(j, field) IN ('DOUBLE', 'BIGINT', 'UBIGINT') AND abs(TRY_CAST(j ->> field AS DOUBLE)) < 999999999.5)
     OR (json_type(j, field) = 'VARCHAR' AND regexp_full_match(j ->> field, '-?[0-9]{1,9}(\.[0-9]{1,18})?'));
 CREATE OR REPLACE MACRO instant(text) AS
     CASE WHEN regexp_full_match(text, '\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?') THEN
@@ -28,7 +28,7 @@ CREATE OR REPLACE TABLE judged AS
             AND present(j, '$.price') AND is_money(j, '$.price') AND is_money(j, '$.fees') AND is_money(j, '$.total_price')
             AND json_type(j, '$.timestamp') = 'VARCHAR'
             AND (NOT present(j, '$.quantity') OR (json_type(j, '$.quantity') IN ('BIGINT', 'UBIGINT')
-                 AND CAST(j ->> '$.quantity' AS HUGEINT) BETWEEN 1 AND 1000000))
+                 AND TRY_CAST(j ->> '$.quantity' AS HUGEINT) BETWEEN 1 AND 1000000))
             AND (NOT present(j, '$.currency') OR regexp_full_match(j ->> '$.currency', '[A-Z]{3}'))
             AND (NOT present(j, '$.level') OR (j ->> '$.level') IN ('listing', 'event')),
         false) AS well_formed
@@ -44,7 +44,7 @@ CREATE OR REPLACE TABLE accepted AS
         words(j, '$.section') AS section, words(j, '$.row') AS "row", words(j, '$.seat') AS seat,
         words(j, '$.listing_id') AS listing_id, coalesce(words(j, '$.listing_url'), words(j, '$.url')) AS listing_url,
         coalesce(j ->> '$.currency', 'USD') AS currency, coalesce(j ->> '$.level', 'listing') AS level,
-        coalesce(CAST(j ->> '$.quantity' AS INTEGER), 1) AS quantity,
+        coalesce(TRY_CAST(j ->> '$.quantity' AS INTEGER), 1) AS quantity,
         instant(coalesce(j ->> '$.event_date', j ->> '$.date')) AS event_date,
         micros(j ->> '$.price') AS price, micros(j ->> '$.fees') AS fees,
         coalesce(micros(j ->> '$.total_price'), micros(j ->> '$.price') + coalesce(micros(j ->> '$.fees'), 0)) AS total,

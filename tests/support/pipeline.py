@@ -1,0 +1,146 @@
+"""The whole flow on real services, as an operator would run it: processes, signals, and the oracle at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from connectors import topics
+from local.processes import Child
+from oracle.compare import Oracle, Result, report
+from oracle.log import read
+
+LATENESS = 5.0
+
+
+def make_topics(bootstrap: str, prefix: str) -> str:
+    """The contract's topics under a prefix; returns the name of the raw one."""
+    topics.ensure(AdminClient({"bootstrap.servers": bootstrap}), 1, lambda _: None, prefix)
+    return prefix + topics.RAW_PRICES
+
+
+def log_ends(bootstrap: str, topic: str) -> dict[int, int]:
+    """The offset after the newest message of each partition."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "conscope-test-ends"})
+    try:
+        partitions = consumer.list_topics(topic, timeout=15).topics[topic].partitions
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=15)[1] for p in partitions}
+    finally:
+        consumer.close()
+
+
+class Pipeline:
+    """A flow over one set of topics into one database and one lake.
+
+    Args:
+        bootstrap: the broker.
+        prefix: of its topics.
+        database: the POSTGRES_* variables and the DSN.
+        folder: for the lake, the recovery store and the logs.
+        settings: more environment variables.
+    """
+
+    def __init__(
+        self, bootstrap: str, prefix: str, postgres: dict[str, str], dsn: str, folder: Path, **settings: object
+    ) -> None:
+        self.bootstrap, self.topic, self.dsn, self.folder = bootstrap, prefix + topics.RAW_PRICES, dsn, folder
+        self.lake = folder / "lake"
+        self.environment = {
+            **postgres,
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "KAFKA_TOPIC_PREFIX": prefix,
+            "LAKE_DIR": str(self.lake),
+            "ALLOWED_LATENESS_SECONDS": str(LATENESS),
+            "IDLE_AFTER_SECONDS": "1",
+            **{name: str(value) for name, value in settings.items()},
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        self.flows: list[Child] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for flow in self.flows:
+            if flow.running:
+                flow.process.send_signal(signal.SIGCONT)
+                flow.kill()
+
+    def start(self, *arguments: str, recovery: int = 0, name: str = "flow") -> Child:
+        """Run the flow; with `recovery`, on a store of that many partitions that outlives it."""
+        if recovery:
+            store = self.folder / "recovery"
+            if not store.exists():
+                store.mkdir()
+                made = Child(["bytewax.recovery", str(store), str(recovery)], {}, self.folder / "store.log")
+                assert made.process.wait(60) == 0, made.tail()
+            arguments = (*arguments, "-r", str(store), "-s", "1", "-b", "0")
+        flow = Child(
+            ["bytewax.run", "flows.prices", *arguments], self.environment, self.folder / f"{name}.log", self.folder
+        )
+        self.flows.append(flow)
+        return flow
+
+    def progress(self) -> dict[int, int]:
+        """The next offset of each partition, as committed to Postgres."""
+        try:
+            with psycopg.connect(self.dsn) as connection:
+                return dict(connection.execute("SELECT partition, next_offset FROM pipeline_progress").fetchall())
+        except psycopg.errors.UndefinedTable:
+            return {}
+
+    def await_caught_up(self, patience: float = 60.0) -> None:
+        """Return when all that stands in the topic now has been committed."""
+        ends = {partition: end for partition, end in log_ends(self.bootstrap, self.topic).items() if end}
+        deadline = time.monotonic() + patience
+        while any(self.progress().get(partition, 0) < end for partition, end in ends.items()):
+            running = [flow for flow in self.flows if flow.running]
+            assert running, f"the flow ended while it was to catch up:\n{self.flows[-1].tail(30)}"
+            assert time.monotonic() < deadline, (
+                f"not caught up in {patience:.0f} s: read {self.progress()} of {ends}\n{running[-1].tail(30)}"
+            )
+            time.sleep(0.1)
+
+    def drain(self, patience: float = 30.0) -> None:
+        """Stop every flow with SIGTERM and see that each ends with a snapshot and status 0."""
+        running = [flow for flow in self.flows if flow.running]
+        for flow in running:
+            os.kill(flow.process.pid, signal.SIGTERM)
+        for flow in running:
+            status = flow.process.wait(patience)
+            assert status == 0, f"{flow.name} ended with status {status} on SIGTERM:\n{flow.tail(30)}"
+
+    def results(self) -> list[Result]:
+        """Every table and the lake, against the oracle."""
+        log = read({"bootstrap.servers": self.bootstrap}, self.topic)
+        with psycopg.connect(self.dsn) as connection:
+            (stream,) = connection.execute("SELECT max(id) FROM streams").fetchone() or (1,)
+        return Oracle(log, stream, LATENESS).compare(self.dsn, self.lake)
+
+    def check(self) -> list[Result]:
+        """The results, all equal.
+
+        Raises:
+            AssertionError: a table differs; the message shows the first differences.
+        """
+        results = self.results()
+        assert all(result.equal for result in results), f"tables differ from the oracle\n{report(results)}"
+        return results
+
+    def scalar(self, query: str) -> object:
+        """The one value that a query gives."""
+        with psycopg.connect(self.dsn) as connection:
+            row = connection.execute(query.encode()).fetchone()
+        assert row is not None
+        return row[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from typing import Any, Literal
+from zlib import crc32
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 import polars as pl
@@ -21,6 +22,7 @@ _TICKS = [
     {"dtickrange": [86_400_000, "M1"], "value": "%b %-d"},
     {"dtickrange": ["M1", None], "value": "%b %Y"},
 ]
+_MONEY_TICKS = [{"dtickrange": [None, 0.99], "value": ",.2f"}, {"dtickrange": [0.99, None], "value": ",.0f"}]
 _DASHES = ("solid", "dash", "dashdot", "longdash")
 
 
@@ -71,8 +73,8 @@ def price_chart(event: pl.DataFrame, lines: pl.DataFrame, alerts: pl.DataFrame, 
         dragmode="zoom",
         legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0, "itemwidth": 30},
         xaxis={"automargin": True, "type": "date", "hoverformat": "%b %-d, %H:%M", "nticks": 7,
-               "tickangle": 0, "tickformatstops": _TICKS},
-        yaxis={"automargin": True, "tickprefix": html.escape(text.symbol(look.currency)), "tickformat": ",.0f",
+               "tickangle": 0, "ticklabelstandoff": 6, "tickformatstops": _TICKS},
+        yaxis={"automargin": True, "tickprefix": html.escape(text.symbol(look.currency)), "tickformatstops": _MONEY_TICKS,
                "nticks": 7, "ticklabelstandoff": 8},
     )  # fmt: skip
     return figure
@@ -101,7 +103,7 @@ def _band(windows: pl.DataFrame, fill: str, part: str, look: Look) -> go.Scatter
         x += [*times, *reversed(times), None]
         y += [*run["low"].to_list(), *reversed(run["average"].to_list()), None]
     return go.Scatter(
-        x=x, y=y, uid=f"band:{part}", name="Lowest to average", legendgroup="band", showlegend=part == "closed",
+        x=x, y=y, **_identity(f"band:{part}"), name="Lowest to average", legendgroup="band", showlegend=part == "closed",
         mode="lines", line={"width": 0}, fill="toself", fillcolor=fill, hoverinfo="skip",
     )  # fmt: skip
 
@@ -110,35 +112,40 @@ def _add_line(
     figure: go.Figure, windows: pl.DataFrame, look: Look, *, name: str, uid: str, colour: str, column: str,
     dash: str = "solid",
 ) -> None:  # fmt: skip
-    shared: dict[str, Any] = {"name": name, "legendgroup": uid, "connectgaps": False}
+    shared: dict[str, Any] = {"name": name, "legendgroup": _identity(uid)["uid"], "connectgaps": False}
     closed, still = with_gaps(closed_part(windows), look.seconds), with_gaps(open_part(windows), look.seconds)
     figure.add_trace(
         go.Scatter(
-            x=text.local(closed["start"], look.zone).to_list(), y=closed[column].to_list(), uid=uid, mode="lines",
+            x=text.local(closed["start"], look.zone).to_list(), y=closed[column].to_list(), mode="lines",
             line={"color": colour, "width": 1.75, "dash": dash}, showlegend=True,
-            hovertemplate=_amount(look), **shared,
+            hovertemplate=_amount(look), **_identity(uid), **shared,
         )
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=text.local(still["start"], look.zone).to_list(), y=still[column].to_list(), uid=f"{uid}:open",
-            mode="lines", line={"color": colour, "width": 1.5, "dash": "dot"}, showlegend=False, hoverinfo="skip",
-            **shared,
+            x=text.local(still["start"], look.zone).to_list(), y=still[column].to_list(), mode="lines",
+            line={"color": colour, "width": 1.5, "dash": "dot"}, showlegend=False, hoverinfo="skip",
+            **_identity(f"{uid}:open"), **shared,
         )
     )  # fmt: skip
     dots = pl.concat([isolated(closed), windows.filter(~pl.col("final"))], how="diagonal")
     is_open = (~dots["final"]).to_list()
     figure.add_trace(
         go.Scatter(
-            x=text.local(dots["start"], look.zone).to_list(), y=dots[column].to_list(), uid=f"{uid}:dots",
-            mode="markers", showlegend=False,
+            x=text.local(dots["start"], look.zone).to_list(), y=dots[column].to_list(),
+            mode="markers", showlegend=closed.is_empty(),
             marker={"size": [7 if point else 5 for point in is_open], "opacity": 1,
                     "color": [look.scheme.paper if point else colour for point in is_open],
                     "line": {"color": colour, "width": 1.5}},
             hovertemplate=[f"{_amount(look)} so far" if point else "" for point in is_open],
-            hoverinfo=["all" if point else "skip" for point in is_open], **shared,
+            hoverinfo=["all" if point else "skip" for point in is_open], **_identity(f"{uid}:dots"), **shared,
         )
     )  # fmt: skip
+
+
+def _identity(name: str) -> dict[str, str]:
+    """By the uid Plotly knows a trace again; it also becomes a class name, so outside strings are kept out of it."""
+    return {"uid": f"t{crc32(name.encode()):08x}", "meta": name}
 
 
 def _amount(look: Look) -> str:
@@ -146,8 +153,10 @@ def _amount(look: Look) -> str:
 
 
 def _alert_marks(alerts: pl.DataFrame, look: Look) -> go.Scatter:
+    # A longer window stands at its start, and so does what happened in it.
+    times = alerts["time"] if look.seconds <= 60 else alerts["time"].dt.truncate(f"{look.seconds}s")
     return go.Scatter(
-        x=text.local(alerts["time"], look.zone).to_list(), y=alerts["new"].to_list(), uid="alerts", name="Alerts",
+        x=text.local(times, look.zone).to_list(), y=alerts["new"].to_list(), **_identity("alerts"), name="Alerts",
         mode="markers", showlegend=alerts.height > 0,
         marker={"symbol": "triangle-down", "size": 10, "color": look.scheme.alert,
                 "line": {"color": look.scheme.paper, "width": 1.5}},

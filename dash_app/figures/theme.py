@@ -35,7 +35,7 @@ class Scheme:
                 "paper_bgcolor": "rgba(0,0,0,0)",
                 "plot_bgcolor": "rgba(0,0,0,0)",
                 "font": {"family": FONT, "color": self.text, "size": 13},
-                "xaxis": {**axis, "showgrid": False},
+                "xaxis": {**axis, "showgrid": False, "spikecolor": self.muted, "spikethickness": 1, "spikedash": "dot"},
                 "yaxis": axis,
                 "hoverlabel": {
                     "bgcolor": self.paper, "bordercolor": self.grid, "font": {"family": FONT, "color": self.text},

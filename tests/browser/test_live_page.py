@@ -13,7 +13,7 @@ from tests.browser.conftest import Site, Watched
 pytestmark = pytest.mark.browser
 
 _RANGE = "() => document.querySelector('#price-chart .js-plotly-plot')._fullLayout.xaxis.range.map(String)"
-_TRACES = "() => document.querySelector('#price-chart .js-plotly-plot')._fullData.map(t => [t.uid, String(t.visible)])"
+_TRACES = "() => document.querySelector('#price-chart .js-plotly-plot')._fullData.map(t => [t.meta, String(t.visible)])"
 _NEW_PRICE = """
 WITH newest AS (SELECT max("timestamp") + interval '1 second' AS at, max(id) + 1 AS id FROM price_history),
 raw AS (

@@ -52,7 +52,7 @@ def fill(connection: psycopg.Connection[Any], *, minutes: int = 150, seed: int =
     history: list[tuple[Any, ...]] = []
     changes: list[tuple[Any, ...]] = []
     windows: dict[tuple[str, str, str, str, int, datetime], _Window] = defaultdict(_Window)
-    for number, (event_id, name, venue, days, base, sections, currency) in enumerate(EVENTS):
+    for number, (event_id, name, venue, days, base, sections, main_currency) in enumerate(EVENTS):
         connection.execute(
             "INSERT INTO events (event_id, event_name, venue, event_date) VALUES (%s, %s, %s, %s)",
             (event_id, name, venue, (end + timedelta(days=days)).replace(hour=19, minute=30, second=0)),
@@ -65,6 +65,7 @@ def fill(connection: psycopg.Connection[Any], *, minutes: int = 150, seed: int =
                 continue  # a gap, as when a source is down
             source, section = rng.choice(SOURCES), rng.choice(sections)
             seat = rng.randrange(1, 10)
+            currency = "GBP" if main_currency == "EUR" and seat == 9 else main_currency
             listing = f"{source}-{event_id}-{section}-{seat}"
             factor = 1 + 0.35 * sections.index(section) + 0.05 * SOURCES.index(source) + 0.01 * seat
             wave = 1 - 0.16 * second / (minutes * 60) + 0.03 * math.sin(second / 900)
@@ -103,10 +104,24 @@ def fill(connection: psycopg.Connection[Any], *, minutes: int = 150, seed: int =
             for (event, source, section, currency, seconds, start), w in windows.items()
         ],
     )  # fmt: skip
+    _event_level(connection, end)
     _alerts(connection, changes)
     _pipeline(connection, rng, end, len(history))
     connection.commit()
     return end
+
+
+def _event_level(connection: psycopg.Connection[Any], end: datetime) -> None:
+    """An event of which one source tells the lowest and the average price only, not the seats."""
+    connection.execute("INSERT INTO events (event_id, event_name) VALUES ('opera_1', 'Tosca')")
+    for seconds in _WINDOWS:
+        for back in range(3):
+            start = datetime.fromtimestamp((end.timestamp() // seconds - back) * seconds, UTC)
+            connection.execute(
+                "INSERT INTO price_windows VALUES"
+                " ('opera_1', 'seatgeek', '', 'event', 'USD', %s, %s, 80, 90, 85, 90, 80, 1, 1, %s)",
+                (seconds, start, back > 0),
+            )
 
 
 def _alerts(connection: psycopg.Connection[Any], changes: list[tuple[Any, ...]]) -> None:

@@ -25,7 +25,7 @@ def series(minutes: dict[int, bool], source: str = "", section: str = "", level:
 
 
 def traces(figure: object) -> dict[str, dict[str, object]]:
-    return {trace["uid"]: trace for trace in figure.to_plotly_json()["data"]}  # type: ignore[attr-defined]
+    return {trace["meta"]: trace for trace in figure.to_plotly_json()["data"]}  # type: ignore[attr-defined]
 
 
 def test_a_missing_window_breaks_the_line() -> None:
@@ -73,7 +73,7 @@ def test_the_view_keeps_zoom_and_hidden_lines() -> None:
     first, second = (price_chart(series({0: True}), series({0: True}, "mock"), NO_MARKS, LOOK) for _ in range(2))
     assert first.layout.uirevision == second.layout.uirevision == "e/60/USD"
     assert list(traces(first)) == list(traces(second))
-    assert len(traces(first)) == len(first.data)
+    assert len({trace.uid for trace in first.data}) == len(traces(first)) == len(first.data)
 
 
 def test_only_the_busiest_lines_are_drawn() -> None:
@@ -87,6 +87,19 @@ def test_alerts_are_marked_at_their_price() -> None:
     drawn = traces(price_chart(series({0: True}), series({}), marks, LOOK))["alerts"]
     assert drawn["y"] == [88.0]
     assert drawn["customdata"] == ["▼ −12.0%, &lt;b&gt;101&lt;/b&gt; · Mock market"]
+
+
+def test_alerts_stand_where_their_window_does() -> None:
+    marks = pl.DataFrame([(START + timedelta(minutes=42), 88.0, 12.0, None, "mock")], schema=MARKS, orient="row")
+    look = Look(SCHEMES["light"], "USD", "UTC", 3600)
+    assert traces(price_chart(series({0: True}), series({}), marks, look))["alerts"]["x"] == [
+        START.replace(tzinfo=None)
+    ]
+
+
+def test_a_line_of_open_windows_only_is_in_the_legend() -> None:
+    drawn = traces(price_chart(series({0: False}), series({}), NO_MARKS, LOOK))
+    assert drawn["event:dots"]["showlegend"]
 
 
 def test_names_cannot_be_markup() -> None:

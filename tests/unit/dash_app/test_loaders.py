@@ -13,7 +13,7 @@ from tests.unit.dash_app import seed
 def test_events_come_liveliest_first_with_their_names(seeded: Database) -> None:
     events = loaders.recent_events(seeded)
     assert events["event_id"][0] == "concert_123"
-    assert set(events["event_id"]) == {event[0] for event in seed.EVENTS}
+    assert set(events["event_id"]) == {event[0] for event in seed.EVENTS} | {"opera_1"}
     assert events.filter(events["event_id"] == "xss")["name"][0] == "<script>alert(1)</script>"
 
 
@@ -71,7 +71,8 @@ def test_alert_marks_lie_within_the_time_asked_for(seeded: Database) -> None:
 
 
 def test_currencies_and_facets(seeded: Database) -> None:
-    assert loaders.currencies(seeded, "festival_eu") == ["EUR"]
+    assert loaders.currencies(seeded, "festival_eu") == ["EUR", "GBP"]
+    assert loaders.currencies(seeded, "opera_1") == ["USD"]
     assert set(loaders.facets(seeded, "xss")["section"]) == {"<i>A</i>", "B"}
 
 

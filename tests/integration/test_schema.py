@@ -9,6 +9,7 @@ from decimal import Decimal
 import polars as pl
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 import settings as configuration
 from sinks import schema
@@ -126,8 +127,8 @@ def test_the_contracts_columns_are_there_with_their_types(connection: psycopg.Co
         if column in MONEY:
             assert there[column] == "numeric", f"{table}.{column}"
     # They can be selected as the earlier version's readers write them: "row" unquoted behind an alias.
-    columns = ", ".join(f"t.{column}" for column in wanted)
-    assert connection.execute(f"SELECT {columns} FROM {table} t".encode()).fetchall() == []
+    columns = SQL(", ").join(SQL(f"t.{column}") for column in wanted)
+    assert connection.execute(SQL("SELECT {} FROM {} t").format(columns, Identifier(table))).fetchall() == []
 
 
 def test_the_earlier_dashboards_read_answers(connection: psycopg.Connection) -> None:

@@ -87,7 +87,6 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
             KafkaException: the broker is out of reach.
         """
         self.on_start()
-        stop_on_sigterm()
         made, partitions = topics.incarnation(self.client, self.topic)
         return _Partition(self, int(for_part), partitions, made, resume_state)
 
@@ -229,9 +228,10 @@ _PASSING = {
 
 
 def stop_on_sigterm() -> None:
-    """Let SIGTERM and SIGINT end the input, so that the flow drains and commits; a second one stops it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        return
+    """Let SIGTERM and SIGINT end the input, so that the flow drains and commits; a second one stops it at once.
+
+    To be called on the main thread.
+    """
 
     def stop(number: int, _frame: object) -> None:
         log.info("signal %d: draining", number)

@@ -163,7 +163,14 @@ class Market:
 
 
 def publish(
-    market: Market, producer: Producer, topic: str, rate: float, poison: float, stop: list[bool], *, limit: int | None = None
+    market: Market,
+    producer: Producer,
+    topic: str,
+    rate: float,
+    poison: float,
+    stop: list[bool],
+    *,
+    limit: int | None = None,
 ) -> int:
     """Publish the opening and then `rate` observations a second until `stop` holds True or `limit` is reached.
 
@@ -221,7 +228,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.append(True))
     settings = configuration.load()
-    producer = Producer({**settings.kafka_client, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"})
+    producer = Producer(
+        {**settings.kafka_client, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"}
+    )
     market = Market(chosen.seed, datetime.now(UTC), chosen.events, chosen.listings)
     try:
         sent = publish(market, producer, settings.topic(topics.RAW_PRICES), chosen.rate, chosen.poison, stop)

@@ -57,7 +57,9 @@ def build(settings: Settings) -> Dataflow:
     )
     to_kafka = op.merge(
         "to-kafka",
-        op.map("processed", tracked.prices, lambda rows: kafka.processed(settings.topic(topics.PROCESSED_PRICES), rows)),
+        op.map(
+            "processed", tracked.prices, lambda rows: kafka.processed(settings.topic(topics.PROCESSED_PRICES), rows)
+        ),
         op.map("alerts", alerts, lambda rows: kafka.alerts(settings.topic(topics.PRICE_ALERTS), rows)),
         op.map("dead-letters", dead, lambda letters: kafka.dead_letters(settings.topic(topics.DEAD_LETTERS), letters)),
         op.map("metric-messages", metrics, lambda rows: kafka.metrics(settings.topic(topics.SYSTEM_METRICS), rows)),
@@ -94,3 +96,4 @@ def lake_rows(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
 
 
 flow = build(configuration.load())
+start.drain_on_signals()

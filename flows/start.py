@@ -7,13 +7,16 @@ import gc
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 
+from connectors.kafka import stop_on_sigterm
 from sinks import schema
 
 log = logging.getLogger(__name__)
 
 _held: list[int] = []
+_once = threading.Lock()
 
 
 def once(dsn: str) -> None:
@@ -22,11 +25,15 @@ def once(dsn: str) -> None:
     Raises:
         SystemExit: another process runs on the same recovery store, or the database cannot be used.
     """
-    if _held:
-        return
+    with _once:
+        if not _held:
+            _prepare(dsn)
+
+
+def _prepare(dsn: str) -> None:
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    _held.append(_lock(recovery_store(sys.argv, dict(os.environ))))
+    lock = _lock(recovery_store(sys.argv, dict(os.environ)))
     try:
         schema.migrate(dsn)
     except schema.SchemaConflict as error:
@@ -35,6 +42,18 @@ def once(dsn: str) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    _held.append(lock)
+
+
+def drain_on_signals() -> None:
+    """Let SIGTERM and SIGINT end the input of a flow that `python -m bytewax.run` runs.
+
+    Only there: it is called while the flow's module is imported, the one moment that is on the main thread however
+    many workers there are, and an importer that is not `bytewax.run` keeps its own signals.
+    """
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is not None and spec.name == "bytewax.run":
+        stop_on_sigterm()
 
 
 def recovery_store(arguments: list[str], environment: dict[str, str]) -> tuple[Path, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -31,15 +32,22 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+@contextmanager
+def new_database(server: EmbeddedPostgres) -> Iterator[Database]:
+    """A fresh database; gone afterwards, whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    yield Database({**server.environment, "POSTGRES_DB": name}, server.dsn(name))
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
 @pytest.fixture
 def database(postgres_server: EmbeddedPostgres) -> Iterator[Database]:
-    """A fresh database; gone after the test, whoever is still connected."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server.dsn("postgres"), autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-    yield Database({**postgres_server.environment, "POSTGRES_DB": name}, postgres_server.dsn(name))
-    with psycopg.connect(postgres_server.dsn("postgres"), autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    """A fresh database for one test."""
+    with new_database(postgres_server) as fresh:
+        yield fresh
 
 
 @pytest.fixture(scope="session")

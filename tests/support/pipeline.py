@@ -112,6 +112,11 @@ class Pipeline:
             )
             time.sleep(0.1)
 
+    def settle(self) -> None:
+        """Wait until idle partitions have let the watermark pass the last prices: those without a key wait for it."""
+        self.await_caught_up(120)
+        time.sleep(LATENESS + 4)
+
     def drain(self, patience: float = 30.0) -> None:
         """Stop every flow with SIGTERM and see that each ends with a snapshot and status 0."""
         running = [flow for flow in self.flows if flow.running]

@@ -13,6 +13,10 @@ CREATE OR REPLACE MACRO instant(text) AS
     END;
 CREATE OR REPLACE MACRO words(j, field) AS nullif(j ->> field, '');
 
+CREATE OR REPLACE MACRO texts(j, names) AS list_transform(names, lambda name: coalesce(j ->> ('$.' || name), ''));
+CREATE OR REPLACE MACRO fit(j, names, most) AS len(list_filter(texts(j, names),
+    lambda text: length(text) > most OR regexp_matches(text, '[\x00\x1d\x1f]'))) = 0;
+
 CREATE OR REPLACE TABLE parsed AS
     SELECT part, off, key, log_ms, ($stream << 52) | (CAST(part AS BIGINT) << 40) | off AS id,
            TRY_CAST(text AS JSON) AS j
@@ -30,6 +34,8 @@ CREATE OR REPLACE TABLE judged AS
             AND (NOT present(j, '$.quantity') OR (json_type(j, '$.quantity') IN ('BIGINT', 'UBIGINT')
                  AND TRY_CAST(j ->> '$.quantity' AS HUGEINT) BETWEEN 1 AND 1000000))
             AND (NOT present(j, '$.currency') OR regexp_full_match(j ->> '$.currency', '[A-Z]{3}'))
+            AND fit(j, ['event_id', 'source', 'section', 'row', 'seat', 'listing_id'], 200)
+            AND fit(j, ['event_name', 'venue', 'city', 'state', 'listing_url', 'url', 'delivery_method', 'seller_notes'], 8192)
             AND (NOT present(j, '$.level') OR (j ->> '$.level') IN ('listing', 'event')),
         false) AS well_formed
     FROM parsed;

@@ -28,8 +28,7 @@ def test_twenty_kills_leave_every_table_and_the_lake_as_the_log_says(
     """No row is lost or doubled, in any table or the lake, and no alert."""
     print(f"kills {KILLS}, seed {SEED} (CONSCOPE_SEED={SEED} plays it again)")
     dice = random.Random(SEED)
-    prefix = f"kills_{SEED}_"
-    topic = make_topics(kafka.bootstrap, prefix)
+    prefix, topic = make_topics(kafka.bootstrap, "kills")
     with (
         DiscordStub() as discord,
         Pipeline(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,10 +22,11 @@ from oracle.log import read
 LATENESS = 5.0
 
 
-def make_topics(bootstrap: str, prefix: str) -> str:
-    """The contract's topics under a prefix; returns the name of the raw one."""
+def make_topics(bootstrap: str, name: str) -> tuple[str, str]:
+    """The contract's topics under a prefix of their own: (the prefix, the name of the raw one)."""
+    prefix = f"{name}_{uuid.uuid4().hex[:8]}_"
     topics.ensure(AdminClient({"bootstrap.servers": bootstrap}), 1, lambda _: None, prefix)
-    return prefix + topics.RAW_PRICES
+    return prefix, prefix + topics.RAW_PRICES
 
 
 def log_ends(bootstrap: str, topic: str) -> dict[int, int]:

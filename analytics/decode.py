@@ -23,12 +23,13 @@ MAX_AHEAD_SECONDS = 300
 MAX_BYTES = 1 << 20
 
 _LIMIT = 999_999_999.0
-_DECIMAL = re.compile(r"-?\d{1,9}(\.\d{1,18})?")
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,18})?")
 _ERA = (0, int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * schema.MICROS)
 
 # Key texts stand in Postgres indexes, whose rows may not pass 2,704 bytes: 200 characters of UTF-8 leave room.
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
-_Place = Annotated[str, Meta(max_length=200)] | int | float | None
+_Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Place = Annotated[str, Meta(max_length=200)] | _Whole | Annotated[float, Meta(ge=-1e15, le=1e15)] | None
 _Text = Annotated[str, Meta(max_length=8192)] | None
 _Amount = Annotated[float, Meta(ge=-_LIMIT, le=_LIMIT)]
 _Decimal = Annotated[str, Meta(max_length=32)]
@@ -38,7 +39,7 @@ _Count = Annotated[int, Meta(ge=0, le=10**12)] | None
 class _Message(msgspec.Struct, gc=False):
     """The fields of the contract as they may arrive; unknown ones are skipped by the decoder."""
 
-    event_id: _Name | int
+    event_id: _Name | _Whole
     source: _Name
     price: _Amount | _Decimal
     timestamp: datetime
@@ -97,6 +98,7 @@ _values = attrgetter(*_Message.__struct_fields__)
 _FIELDS = _Message.__struct_fields__
 _TEXT = tuple(n for n in _FIELDS if ROW_SCHEMA.get(n, pl.String) == pl.String)
 _PLACES = ("section", "row", "seat", "listing_id")
+_EMPTY_IS_NONE = (*_PLACES, "event_name", "venue", "listing_url", "url")
 _ALWAYS = {"event_id", "source", "price", "timestamp", "id", "position", "log_time", "keyed"}
 _TIMES = ("timestamp", "event_date", "date")
 _FRAME = {name: pl.Float64 if name in schema.MONEY else ROW_SCHEMA.get(name, pl.String) for name in _FIELDS} | {
@@ -148,7 +150,7 @@ def decode(values: list[bytes | None], keys: list[bytes | None], log_times: list
 def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
     for name in _TIMES:
         columns[name] = [None if t is None else _micros(t) for t in columns[name]]
-    for name in _PLACES:
+    for name in _EMPTY_IS_NONE:
         if "" in columns[name]:
             columns[name] = [None if v == "" else v for v in columns[name]]
     # A column that nobody filled in costs nothing further than a null literal at the end.
@@ -179,7 +181,8 @@ def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
             pl.col("quantity").fill_null(1),
         )
         .with_columns(
-            schema.listing_key(), wrong=pl.any_horizontal(t.fill_null(False) for t in _checks(money).values())
+            schema.listing_key(),
+            wrong=pl.coalesce(pl.when(test).then(pl.lit(i, pl.Int8)) for i, (*_, test) in enumerate(_checks(money))),
         )
         .with_columns(
             *(pl.col(name).cast(pl.Int64, strict=False) for name in money),
@@ -188,39 +191,28 @@ def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
         .with_columns(total_price=pl.coalesce("total_price", pl.col("price") + pl.col("fees").fill_null(0)))
         .collect()
     )
-    if not frame["wrong"].any():
+    if frame["wrong"].null_count() == frame.height:
         return frame.select(*ROW_SCHEMA), []
-    return frame.filter(~pl.col("wrong")).select(*ROW_SCHEMA), _refusals(columns, frame.filter("wrong")["position"])
+    said = [(reason, detail) for reason, detail, _ in _checks(money)]
+    refused = frame.filter(pl.col("wrong").is_not_null()).select("position", "wrong")
+    rejects = [Reject(position, *said[wrong]) for position, wrong in refused.iter_rows()]
+    return frame.filter(pl.col("wrong").is_null()).select(*ROW_SCHEMA), rejects
 
 
-def _checks(money: list[str]) -> dict[tuple[str, str], pl.Expr]:
-    """What well-formed values may not be: (reason, detail) -> true where they are."""
+def _checks(money: list[str]) -> list[tuple[str, str, pl.Expr]]:
+    """What well-formed values may not be: (reason, detail, true where they are); the first of them counts."""
     ahead = pl.col("timestamp") // 1000 - pl.col("log_time") > MAX_AHEAD_SECONDS * 1000
-    return {
-        ("bad_timestamp", "timestamp is not between 1970 and 2200"): ~pl.col("timestamp").is_between(*_ERA),
-        ("bad_timestamp", "event_date is not between 1970 and 2200"): ~pl.col("event_date").is_between(*_ERA),
-        ("ahead_of_time", f"timestamp is more than {MAX_AHEAD_SECONDS} s after the message was logged"): (
-            ahead & (pl.col("log_time") >= 0)
-        ),
-        ("bad_number", "a price is not a decimal number below a billion"): pl.any_horizontal(pl.col(*money).is_nan()),
-        ("bad_currency", "currency is not an ISO 4217 code such as USD"): ~pl.col("currency").str.contains(
-            "^[A-Z]{3}$"
-        ),
-    }
-
-
-def _refusals(columns: dict[str, list[Any]], positions: pl.Series) -> list[Reject]:
-    """The first check that each of the wrong rows fails. Seldom run, so it may ask one row at a time."""
-    money = [name for name in schema.MONEY if name in columns]
-    frame = pl.DataFrame(columns, schema={n: _FRAME[n] for n in columns})
-    absent = [pl.lit(None, dtype=_FRAME[n]).alias(n) for n in ("event_date", "currency") if n not in columns]
-    tests = frame.with_columns(absent).filter(pl.col("position").is_in(positions.to_list())).select(
-        "position", *(t.fill_null(False).alias(str(i)) for i, t in enumerate(_checks(money).values()))
-    )  # fmt: skip
-    reasons = list(_checks(money))
+    iso_4217 = pl.col("currency").str.contains("^[A-Z]{3}$")
     return [
-        Reject(position, *reasons[next(i for i, failed in enumerate(failures) if failed)])
-        for position, *failures in tests.iter_rows()
+        ("bad_timestamp", "timestamp is not between 1970 and 2200", ~pl.col("timestamp").is_between(*_ERA)),
+        ("bad_timestamp", "event_date is not between 1970 and 2200", ~pl.col("event_date").is_between(*_ERA)),
+        (
+            "ahead_of_time",
+            f"timestamp is more than {MAX_AHEAD_SECONDS} s after the message was logged",
+            ahead & (pl.col("log_time") >= 0),
+        ),
+        ("bad_number", "a price is not a decimal number below a billion", pl.any_horizontal(pl.col(*money).is_nan())),
+        ("bad_currency", "currency is not an ISO 4217 code such as USD", ~iso_4217),
     ]
 
 
@@ -261,7 +253,7 @@ def _micros(time: datetime) -> int:
 
 
 def _number(text: str) -> float:
-    # NaN, which JSON cannot write, marks what is not a decimal; `_refuse` takes it out.
+    # NaN, which JSON cannot write, marks what is not a decimal; `_checks` takes it out.
     return float(text) if _DECIMAL.fullmatch(text) else float("nan")
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,6 +25,9 @@ DIGEST_ABOVE = 10
 """Up to so many alerts go as an embed each (Discord's limit for a message); more are joined in a digest."""
 
 _HOSTS = {"discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"}
+_ADDRESS = re.compile(r"(https?)://([^/]+)/api/webhooks/[0-9]+/[A-Za-z0-9_-]+(?:\?[A-Za-z0-9_=&-]*)?")
+# Discord refuses a whole message for one link that it does not find well-formed.
+_LINK = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]{1,5})?(?:[/?#][!-~]{0,900})?")
 _GREEN = 0x2F9E68
 _LISTED = 15
 
@@ -84,12 +87,12 @@ class Webhook:
     """
 
     def __init__(self, url: str, test_host: str | None = None) -> None:
-        parts = urlsplit(url)
-        discord = parts.scheme == "https" and parts.netloc in _HOSTS
-        test = test_host is not None and parts.scheme == "http" and parts.netloc == test_host
-        if not (discord or test) or not parts.path.startswith("/api/webhooks/"):
+        parts = _ADDRESS.fullmatch(url)
+        place = parts.groups() if parts else None
+        if place is None or not ((place[0] == "https" and place[1] in _HOSTS) or place == ("http", test_host)):
             raise BadWebhook("DISCORD_WEBHOOK_URL must look like https://discord.com/api/webhooks/<id>/<token>")
         self._url = url
+        self._post_to = httpx.URL(url).copy_merge_params({"wait": "true"})  # `?thread_id=` stays
         # A dead or stuck webhook must not be mistaken for a slow one: an answer that is lost may mean a repeat.
         self._client = httpx.Client(timeout=httpx.Timeout(90, connect=10), follow_redirects=False)
 
@@ -105,7 +108,7 @@ class Webhook:
     def send(self, message: dict[str, Any]) -> Answer:
         """Post one message and wait for the answer. Never raises for what the other side does."""
         try:
-            reply = self._client.post(self._url, params={"wait": "true"}, json=message)
+            reply = self._client.post(self._post_to, json=message)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             return Answer(Outcome.AGAIN, error=type(error).__name__)
         except httpx.HTTPError as error:
@@ -115,11 +118,11 @@ class Webhook:
 
 def _answer(reply: httpx.Response) -> Answer:
     status, body = reply.status_code, _body(reply)
-    error = f"HTTP {status} {str(body.get('message', ''))[:200]}".strip()
+    error = f"HTTP {status} {_text(body.get('message', ''))}".strip()
     if status < 300:
         spent = reply.headers.get("X-RateLimit-Remaining") == "0"
         wait = _seconds(reply.headers.get("X-RateLimit-Reset-After")) if spent else 0.0
-        return Answer(Outcome.SENT, wait, message_id=body.get("id"))
+        return Answer(Outcome.SENT, wait, message_id=_text(body["id"]) if body.get("id") else None)
     if status == 429:
         wait = _seconds(body.get("retry_after")) or _seconds(reply.headers.get("Retry-After")) or 5.0
         # Without Via it is the edge that refuses, for a whole address: stay away longer.
@@ -134,16 +137,22 @@ def _answer(reply: httpx.Response) -> Answer:
 def _body(reply: httpx.Response) -> dict[str, Any]:
     try:
         body = reply.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 
 
+def _text(value: Any) -> str:
+    """What the other side said, as Postgres can keep it."""
+    return str(value)[:200].encode(errors="replace").decode().replace("\x00", "")
+
+
 def _seconds(value: Any) -> float:
     try:
-        return min(max(float(value), 0.0), 3600.0)
-    except (TypeError, ValueError):
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
         return 0.0
+    return min(max(0.0, seconds), 3600.0)  # in this order, not-a-number counts as 0
 
 
 def message(alerts: list[Alert]) -> dict[str, Any]:
@@ -169,7 +178,7 @@ def _embed(alert: Alert) -> dict[str, Any]:
         "timestamp": alert.alert_timestamp.isoformat(),
         "color": _GREEN,
     }
-    if alert.listing_url and urlsplit(alert.listing_url).scheme in ("http", "https") and len(alert.listing_url) < 1000:
+    if alert.listing_url and _LINK.fullmatch(alert.listing_url):
         # Discord merges embeds of one address and shows the first only: each gets its own.
         separator = "&" if "#" in alert.listing_url else "#"
         embed["url"] = f"{alert.listing_url}{separator}conscope={alert.alert_id[:8]}"
@@ -207,4 +216,7 @@ def _plain(text: str) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """At most `limit` UTF-16 units, the narrowest way in which a limit of characters can be meant."""
+    if len(text.encode("utf-16-le")) <= 2 * limit:
+        return text
+    return text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + "…"

@@ -33,7 +33,9 @@ def prefix(kafka: Kafka) -> str:
 
 
 @contextmanager
-def pipeline(kafka: Kafka, server: EmbeddedPostgres, folder: Path, name: str, **settings: object) -> Iterator[Pipeline]:
+def pipeline(
+    kafka: Kafka, prefix: str, server: EmbeddedPostgres, folder: Path, name: str, **settings: object
+) -> Iterator[Pipeline]:
     with (
         new_database(server) as database,
         Pipeline(kafka.bootstrap, prefix, database.environment, database.dsn, folder / name, **settings) as running,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -197,7 +198,7 @@ def test_the_verdict_on_a_message_depends_on_that_message_alone(values: list[byt
     whole = take(values, keys)
     single = [(i, i + 1) for i in range(len(values))]
     edges = sorted({0, len(values)} | {c for c in cuts if c < len(values)})
-    for parts in (single, list(zip(edges, edges[1:], strict=False))):
+    for parts in (single, list(pairwise(edges))):
         found = [(a, take(values[a:b], keys[a:b], first=a)) for a, b in parts]
         assert_frame_equal(pl.concat([d.rows for _, d in found]), whole.rows)
         assert [(a + r.position, r.reason, r.detail) for a, d in found for r in d.rejects] == [

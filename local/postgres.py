@@ -43,15 +43,17 @@ class EmbeddedPostgres:
     Args:
         directory: where the cluster lives; made and removed with the server when not given.
         fsync: durable commits (default), or not, for tests that never pull the plug.
+        settings: more of Postgres' own settings.
 
     Raises:
         RuntimeError: the server did not come up; the message ends with its log.
     """
 
-    def __init__(self, directory: Path | None = None, *, fsync: bool = True) -> None:
+    def __init__(self, directory: Path | None = None, *, fsync: bool = True, **settings: str) -> None:
         self._owned = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="conscope-pg-"))
         self._fsync = fsync
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._user = "nobody" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
         self.port = 0
@@ -96,6 +98,7 @@ class EmbeddedPostgres:
             "max_wal_size": "2GB",
             "wal_compression": "on",
             "max_connections": "100",
+            **self._settings,
         }
         arguments = [str(binaries / "bin" / "postgres"), "-D", str(data)]
         arguments += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]

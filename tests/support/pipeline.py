@@ -79,15 +79,15 @@ class Pipeline:
                 flow.process.send_signal(signal.SIGCONT)
                 flow.kill()
 
-    def start(self, *arguments: str, recovery: int = 0, name: str = "flow") -> Child:
-        """Run the flow; with `recovery`, on a store of that many partitions that outlives it."""
+    def start(self, *arguments: str, recovery: int = 0, interval: int = 1, name: str = "flow") -> Child:
+        """Run the flow; with `recovery`, on a store of that many partitions, committed every `interval` seconds."""
         if recovery:
             store = self.folder / "recovery"
             if not store.exists():
                 store.mkdir()
                 made = Child(["bytewax.recovery", str(store), str(recovery)], {}, self.folder / "store.log")
                 assert made.process.wait(60) == 0, made.tail()
-            arguments = (*arguments, "-r", str(store), "-s", "1", "-b", "0")
+            arguments = (*arguments, "-r", str(store), "-s", str(interval), "-b", "0")
         flow = Child(
             ["bytewax.run", "flows.prices", *arguments], self.environment, self.folder / f"{name}.log", self.folder
         )
@@ -144,6 +144,11 @@ class Pipeline:
         results = self.results()
         assert all(result.equal for result in results), f"tables differ from the oracle\n{report(results)}"
         return results
+
+    def peak_memory(self) -> int:
+        """The most memory that the newest flow has held, in bytes (Linux)."""
+        status = Path(f"/proc/{self.flows[-1].process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
     def scalar(self, query: str) -> object:
         """The one value that a query gives."""

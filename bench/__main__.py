@@ -1,0 +1,169 @@
+"""`make bench`: events/s of the full job, and the latency from publishing to Postgres and to Discord.
+
+Real Kafka, an embedded Postgres with fsync on, recovery on. A run whose tables differ from the oracle's does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import Producer
+
+from connectors.market import Market
+from local.discord_stub import DiscordStub
+from local.postgres import EmbeddedPostgres
+from tests.conftest import new_database
+from tests.support.kafka import Kafka, make_kafka
+from tests.support.pipeline import Pipeline, make_topics
+
+
+def produce(kafka: Kafka, topic: str, messages: int, listings: int) -> None:
+    """Fill a topic with market observations, each listing once and then at random."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "compression.type": "lz4"})
+    now = datetime.now(UTC)
+    market = Market(1, now, events=max(10, listings // 100), listings=listings)
+    opening = market.opening(now)
+    for number in range(messages):
+        event = next(opening, None) or market.tick(datetime.now(UTC))
+        while True:
+            try:
+                producer.produce(topic, json.dumps(event), str(event["event_id"]))
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+        if number % 20_000 == 0:
+            print(f"\r  filling the topic: {number:,} of {messages:,}", end="", flush=True)
+    producer.flush(60)
+    print(f"\r  filled the topic: {messages:,} messages, {listings:,} listings          ")
+
+
+def throughput(kafka: Kafka, server: EmbeddedPostgres, folder: Path, prefix: str, messages: int, batch: int) -> float:
+    """Events/s from the first commit to the last, over a topic that is there already."""
+    with (
+        new_database(server) as database,
+        Pipeline(kafka.bootstrap, prefix, database.environment, database.dsn, folder, BATCH_SIZE=batch) as pipeline,
+    ):
+        pipeline.start(recovery=1, interval=5)
+        pipeline.await_caught_up(600)
+        pipeline.settle()
+        peak = pipeline.peak_memory()
+        pipeline.drain()
+        pipeline.check()
+        with psycopg.connect(database.dsn) as connection:
+            row = connection.execute(
+                "SELECT extract(epoch FROM max(t) - min(t)), count(*) FROM "
+                "(SELECT pg_xact_commit_timestamp(xmin) AS t FROM price_history) AS commits"
+            ).fetchone()
+            first = connection.execute(
+                "SELECT count(*) FROM price_history WHERE pg_xact_commit_timestamp(xmin) = "
+                "(SELECT min(pg_xact_commit_timestamp(xmin)) FROM price_history)"
+            ).fetchone()
+    assert row is not None
+    assert first is not None
+    rate = (row[1] - first[0]) / float(row[0])
+    print(
+        f"  {rate:>9,.0f} events/s   {row[1]:,} rows in {float(row[0]):.1f} s, peak memory {peak / 2**20:.0f} MB, oracle equal"
+    )
+    return rate
+
+
+def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, seconds: float) -> None:
+    """Milliseconds from the scheduled send to the commit in Postgres and to Discord's POST, open loop."""
+    prefix, topic = make_topics(kafka.bootstrap, "latency")
+    with (
+        new_database(server) as database,
+        DiscordStub() as discord,
+        Pipeline(
+            kafka.bootstrap, prefix, database.environment, database.dsn, folder, **discord.environment
+        ) as pipeline,
+    ):
+        pipeline.start(recovery=1, interval=5)
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0})
+        market = Market(2, datetime.now(UTC), events=100, listings=5000)
+        for event in market.opening(datetime.now(UTC)):
+            producer.produce(topic, json.dumps(event), str(event["event_id"]))
+            producer.poll(0)
+        producer.flush(30)
+        pipeline.await_caught_up()
+        time.sleep(3)
+        began = time.time()
+        dice = random.Random(3)
+        due = began
+        while due < began + seconds:
+            due += dice.expovariate(rate)
+            time.sleep(max(0.0, due - time.time()))
+            event = market.tick(datetime.fromtimestamp(due, UTC))
+            producer.produce(topic, json.dumps(event), str(event["event_id"]))
+            producer.poll(0)
+        producer.flush(30)
+        pipeline.settle()
+        time.sleep(5)
+        pipeline.drain()
+        pipeline.check()
+        with psycopg.connect(database.dsn) as connection:
+            commits = [
+                float(value)
+                for (value,) in connection.execute(
+                    "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - timestamp) * 1000 FROM price_history "
+                    "WHERE timestamp > to_timestamp(%s)", (began,),
+                )
+            ]  # fmt: skip
+        posts = [
+            (at - datetime.fromisoformat(embed["timestamp"]).timestamp()) * 1000
+            for at, body in discord.received
+            for embed in body["embeds"]
+            if datetime.fromisoformat(embed["timestamp"]).timestamp() > began
+        ]
+    print(f"  {rate:,.0f}/s, {len(commits):,} prices, {len(posts):,} messages to Discord, oracle equal")
+    _spread("publish -> committed in Postgres", commits)
+    _spread("publish -> Discord's POST", posts)
+
+
+def _spread(name: str, milliseconds: list[float]) -> None:
+    if len(milliseconds) < 2:
+        print(f"    {name}: too few")
+        return
+    cuts = statistics.quantiles(milliseconds, n=1000, method="inclusive")
+    print(f"    {name:<34} p50 {cuts[499]:7.1f} ms   p99 {cuts[989]:7.1f} ms   worst {max(milliseconds):7.1f} ms")
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=500_000, help="in the topic of the throughput runs")
+    parser.add_argument("--listings", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=5000, help="BATCH_SIZE of the throughput runs")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=100, help="prices a second of the latency run; 0 leaves it out")
+    parser.add_argument("--seconds", type=float, default=60, help="of the latency run")
+    chosen = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conscope-bench-")))
+        kafka = stack.enter_context(make_kafka())
+        server = stack.enter_context(EmbeddedPostgres(track_commit_timestamp="on"))
+        if chosen.runs:
+            prefix, topic = make_topics(kafka.bootstrap, "bench")
+            produce(kafka, topic, chosen.messages, chosen.listings)
+            rates = [
+                throughput(kafka, server, folder / str(n), prefix, chosen.messages, chosen.batch)
+                for n in range(chosen.runs)
+            ]
+            print(f"  median {statistics.median(rates):,.0f} events/s of {len(rates)} runs")
+        if chosen.rate:
+            latency(kafka, server, folder / "latency", chosen.rate, chosen.seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,7 +18,7 @@ from analytics import changes
 from analytics.clock import SharedClock
 from analytics.windows import Partial, Window, Windows
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Description(NamedTuple):

@@ -191,7 +191,7 @@ class Windows:
         return [
             [(key, accumulator.dump()) for key, accumulator in self._accumulators.items()],
             dict(self._index),
-            dict(self._seen),
+            {event: seen.to_bytes(-(-seen.bit_length() // 8)) for event, seen in self._seen.items()},
             dict(self._dropped_to),
             self.too_late,
         ]
@@ -200,7 +200,8 @@ class Windows:
     def load(cls, dumped: list[object], watermark: int) -> Windows:
         """The state that `dump` gave."""
         state = cls()
-        accumulators, state._index, state._seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
+        accumulators, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
+        state._seen = {event: int.from_bytes(partitions) for event, partitions in seen.items()}  # type: ignore[attr-defined]
         for key, values in accumulators:  # type: ignore[attr-defined]
             key = tuple(key)
             state._accumulators[key] = _Accumulator(*values)

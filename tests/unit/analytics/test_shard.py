@@ -1,0 +1,176 @@
+"""One shard of events: what waits, what is released, what is told, and what a restart keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+import msgspec
+import polars as pl
+import pytest
+
+from analytics.schema import row_id, split_id
+from analytics.shard import Description, Shard, ShardBatch, ShardOutput, descriptions, route
+from analytics.windows import partials
+from tests.support.logs import LATENESS, NOON, at, event, frame, micros
+
+T = micros(NOON)
+
+
+class Run:
+    """A shard with what it was fed; ids go on from batch to batch."""
+
+    def __init__(self, partitions: int = 2) -> None:
+        self.shard, self.partitions, self.offset = Shard(LATENESS), partitions, 0
+
+    def feed(
+        self, *events: dict[str, Any], partition: int = 0, reach: float = -1e6, keyed: bool = False, late: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """(id's offset, all-in price before, now) of the rows compared, in whole units; the partition's watermark is `reach`."""
+        rows = frame(*events, part=partition, keyed=keyed, late=late).with_columns(pl.col("id") + self.offset)
+        self.offset += rows.height
+        output = self.step(rows, partition, reach)
+        return [
+            (split_id(id)[2], before and before // 1_000_000, now // 1_000_000)
+            for compared in output.compared
+            for id, now, (_, before, _) in zip(compared.rows["id"], compared.rows["total_price"], compared.previous, strict=True)
+        ]  # fmt: skip
+
+    def step(self, rows: pl.DataFrame, partition: int, reach: float) -> ShardOutput:
+        news = ShardBatch(partition, self.partitions, T + round(reach * 1e6), None, rows if rows.height else None)
+        news.parts.extend(partials(rows.filter(~pl.col("late"))))
+        news.named.extend(descriptions(rows))
+        return self.shard.step(news)
+
+    def reach(self, seconds: float, partition: int = 0) -> list[tuple[Any, ...]]:
+        return self.feed(partition=partition, reach=seconds) if seconds is not None else []
+
+    def restart(self) -> None:
+        self.shard = Shard.load(self.shard.dump(), LATENESS)
+
+
+@pytest.fixture(params=[False, True], ids=["", "restarted"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """A shard of two partitions; once as it is, once restarted before every step."""
+    made = Run()
+    if request.param:
+        step = made.step
+        made.step = lambda *given: (made.restart(), step(*given))[1]  # type: ignore[method-assign]
+    return made
+
+
+def test_keyed_rows_are_compared_at_once(run: Run) -> None:
+    assert run.feed(event(price=10), event(price=9), keyed=True) == [(0, None, 10), (1, 10, 9)]
+
+
+def test_unkeyed_rows_wait_until_the_watermark_of_all_partitions_has_passed_them(run: Run) -> None:
+    assert run.feed(event(price=10, timestamp=at(5)), reach=0) == []
+    assert run.feed(event(price=8, timestamp=at(3)), partition=1, reach=0) == []
+    assert run.reach(100) == [], "partition 1 might still send something"
+    assert run.reach(4, partition=1) == [(1, None, 8)]
+    assert run.reach(5, partition=1) == [], "one more row of this very time could come"
+    assert run.reach(5.000001, partition=1) == [(0, 8, 10)]
+
+
+def test_unkeyed_rows_of_one_time_are_taken_in_the_order_of_their_id(run: Run) -> None:
+    run.feed(event(price=3), event(price=1), partition=1, reach=0)
+    run.feed(event(price=2), reach=0)
+    run.reach(1)
+    assert run.reach(1, partition=1) == [(2, None, 2), (0, 2, 3), (1, 3, 1)], "partition 0 comes first"
+
+
+def test_late_unkeyed_rows_are_told_at_once_and_compared_with_nothing(run: Run) -> None:
+    run.feed(event(price=10), reach=1)
+    run.reach(1, partition=1)
+    assert run.feed(event(price=1, timestamp=at(-100)), reach=1, late=True) == [(1, None, 1)]
+    run.feed(event(price=9, timestamp=at(2)), reach=3)
+    assert run.reach(3, partition=1) == [(2, 10, 9)]
+
+
+def test_keyed_and_unkeyed_rows_of_a_listing_are_two_chains(run: Run) -> None:
+    run.feed(event(price=10), keyed=True, reach=1)
+    assert run.feed(event(price=5), partition=1, reach=1) == [(1, None, 5)]
+    assert run.feed(event(price=9, timestamp=at(2)), keyed=True, reach=2) == [(2, 10, 9)]
+
+
+def test_a_mixed_batch_tells_each_row_once(run: Run) -> None:
+    rows = pl.concat(
+        [
+            frame(event(price=1), keyed=True),
+            frame(event(price=2), keyed=False),
+            frame(event(price=3), keyed=False, late=True),
+        ]
+    ).with_columns(id=pl.Series([0, 1, 2], dtype=pl.Int64))
+    told = [run.step(rows, 0, 9), run.step(rows.clear(), 1, 9)]
+    assert sorted(id for output in told for part in output.compared for id in part.rows["id"]) == [0, 1, 2]
+
+
+def test_the_newest_description_of_an_event_stands(run: Run) -> None:
+    def told(**fields: Any) -> list[tuple[str | None, str | None]]:
+        row = frame(event(**fields)).with_columns(id=pl.lit(run.offset, dtype=pl.Int64))
+        run.offset += 1
+        return [(d.event_name, d.city) for d in run.step(row, 0, 0).events]
+
+    assert told() == [(None, None)], "an event without a name exists, too"
+    assert told(event_name="New", timestamp=at(10)) == [("New", None)]
+    assert told(event_name="New", timestamp=at(11)) == [], "nothing has changed"
+    assert told(event_name="Old", timestamp=at(5)) == []
+    assert told(timestamp=at(20)) == [], "a row without a name says nothing of it"
+    assert told(event_name="New", city="Rome", timestamp=at(20)) == [("New", "Rome")]
+    assert told(event_name="Same time, later id", timestamp=at(20)) == [("Same time, later id", None)]
+
+
+def test_a_batch_describes_each_event_once_by_its_newest_named_row() -> None:
+    rows = frame(
+        event(event_name="A", timestamp=at(2), venue="Hall", event_date=at(9)), event(event_name="B", timestamp=at(1)),
+        event(timestamp=at(3)), event(event_id="e2"), event(event_id="e3", event_name="C"),
+    )  # fmt: skip
+    found = {told.event_id: (order, told) for order, told in descriptions(rows)}
+    assert found["e1"] == ((T + 2_000_000, row_id(1, 0, 0)), Description("e1", "A", "Hall", T + 9_000_000, None, None))
+    assert found["e2"][1].event_name is None
+    assert (len(found), len(descriptions(rows))) == (3, 3)
+    assert descriptions(rows.clear()) == []
+
+
+def test_windows_are_told_once_a_step_with_their_last_content(run: Run) -> None:
+    """A window that a batch changes and closes is told as it is in the end."""
+    rows = frame(event(price=10))
+    run.step(rows.clear(), 1, 60)
+    told = [w for w in run.step(rows, 0, 60).windows if w.seconds == 60 and w.source]
+    assert [(w.observations, w.is_final) for w in told] == [(1, True)]
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 64, 65, 1000])
+def test_a_restart_keeps_everything_with_any_number_of_partitions(partitions: int) -> None:
+    run = Run(partitions)
+    run.feed(event(price=10), partition=partitions - 1, keyed=True)
+    run.feed(event(price=20), partition=partitions - 1)
+    before = run.shard.dump()
+    run.restart()
+    assert run.shard.dump() == before
+    assert run.feed(event(price=9), partition=partitions - 1, keyed=True) == [(2, 10, 9)]
+
+
+def test_state_of_another_version_or_lateness_is_refused_with_what_to_do() -> None:
+    dumped = Shard(LATENESS).dump()
+    with pytest.raises(ValueError, match=r"allowed lateness of 60\.0 s.*with 30\.0 s.*new recovery store"):
+        Shard.load(dumped, LATENESS // 2)
+    other = msgspec.msgpack.encode([999, *msgspec.msgpack.decode(dumped)[1:]])
+    with pytest.raises(ValueError, match=r"version 999.*new recovery store"):
+        Shard.load(other, LATENESS)
+
+
+def test_a_snapshot_does_not_change_with_the_live_state() -> None:
+    run = Run()
+    run.feed(event(price=10), keyed=True)
+    dumped, copy = run.shard.dump(), bytes(run.shard.dump())
+    run.feed(event(price=9), keyed=True)
+    assert dumped == copy != run.shard.dump()
+
+
+def test_routing_is_crc32_of_the_event_for_ever() -> None:
+    """Never `hash()`, which is another in every process: snapshots would be looked for in other shards."""
+    events = ["concert_123", "é", "mock_0001", ""]
+    assert route(16, {}, events) == [crc32(e.encode()) % 16 for e in events] == [5, 14, 9, 0]
+    assert route(16, {"mock_0001": 3}, ["mock_0001"]) == [3], "remembered"
+    assert route(1, {}, events) == [0] * 4

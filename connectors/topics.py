@@ -108,7 +108,7 @@ def incarnation(client: ClientConfig, topic: str) -> tuple[str, int]:
         KafkaException: the broker is out of reach.
     """
     admin = AdminClient(client)
-    cluster = admin.list_topics(topic, timeout=_TIMEOUT)
+    cluster = admin.list_topics(timeout=_TIMEOUT)  # of all topics: to ask for one by name may make it
     found = cluster.topics.get(topic)
     if found is None or found.error is not None or not found.partitions:
         raise LookupError(f"there is no topic {topic!r}; `python -m connectors.topics` makes the topics")

@@ -11,11 +11,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from connectors import topics
 from settings import ClientConfig
@@ -23,6 +24,7 @@ from settings import ClientConfig
 log = logging.getLogger(__name__)
 
 _BROKER_SECONDS = 15.0
+_WATCH_SECONDS = 10.0
 _stopping = threading.Event()
 
 
@@ -50,6 +52,10 @@ class LostOffsets(Exception):
     """Messages that were never read are gone from the topic."""
 
 
+class TopicChanged(Exception):
+    """The topic is no longer the one that was opened; a new start reads it as it is now."""
+
+
 @dataclass(frozen=True)
 class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
     """Read a topic in micro-batches, from its earliest message or where the recovery store says.
@@ -65,7 +71,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
         on_start: called once, before the first partition is opened.
     """
 
-    client: ClientConfig
+    client: ClientConfig = field(repr=False)
     topic: str
     register: Callable[[str, str], int]
     batch_size: int = 2000
@@ -122,6 +128,7 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         self._last_news = time.monotonic()
         self._greeted = False
         self._consumer.assign([TopicPartition(source.topic, partition, self._next)])
+        self._watch = _Watch(source, made, partitions) if partition == 0 and not made.startswith("cluster:") else None
 
     def _bounds(self) -> tuple[int, int]:
         low, high = self._consumer.get_watermark_offsets(
@@ -153,6 +160,8 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         if _stopping.is_set():
             # End of input: Bytewax takes a last snapshot and commits it, so a stop by SIGTERM loses and repeats nothing.
             raise StopIteration
+        if self._watch is not None:
+            self._watch.check()
         self._publish()
         batch = self._batch(self._consumer.consume(self._source.batch_size, 0))
         return [batch] if batch is not None else []
@@ -214,6 +223,46 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
 
     def close(self) -> None:
         self._consumer.close()
+
+
+class _Watch:
+    """Asks now and then whether the topic is still the one that was opened, and never waits for the answer.
+
+    librdkafka says nothing when a topic is deleted, and reads on at the old offset when it is made again.
+    """
+
+    def __init__(self, source: KafkaBatchSource, made: str, partitions: int) -> None:
+        self._admin = AdminClient(source.client)
+        self._topic, self._made, self._partitions = source.topic, made, partitions
+        self._asked = time.monotonic()
+        self._answer: Any = None
+
+    def check(self) -> None:
+        if self._answer is None:
+            if time.monotonic() - self._asked >= _WATCH_SECONDS:
+                self._asked = time.monotonic()
+                asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_BROKER_SECONDS)
+                self._answer = asked[self._topic]
+        elif self._answer.done():
+            answer, self._answer = self._answer, None
+            self._judge(answer)
+
+    def _judge(self, answer: Any) -> None:
+        try:
+            found = answer.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicChanged(f"the topic {self._topic} was deleted while it was read") from None
+            return  # a broker that is away says nothing about the topic
+        if str(found.topic_id) != self._made:
+            raise TopicChanged(
+                f"the topic {self._topic} was made again while it was read; start again to read the new one"
+            )
+        if len(found.partitions) != self._partitions:
+            raise TopicChanged(
+                f"the topic {self._topic} has {len(found.partitions)} partitions now, and {self._partitions} are read; "
+                "start again to read them all"
+            )
 
 
 _PASSING = {

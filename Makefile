@@ -43,6 +43,9 @@ lock: .venv/dev ## pin the dependencies anew: requirements*.in -> requirements*.
 	@$(COMPILE) requirements.in -o requirements.txt >/dev/null
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
 
+bench: .venv/dev ## events/s and latency of the whole job on real services; ARGS="--runs 5" goes to it
+	@$(BIN)/python -m bench $(ARGS)
+
 notebook: .venv/dev ## run every notebook from top to bottom, in place
 	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 

@@ -37,6 +37,7 @@ _VENUES = (
     ("Union Field", "Denver", "CO"), ("The Orchard", "Austin", "TX"),
 )  # fmt: skip
 _SECTIONS = (("Floor", 2.4), ("101", 1.7), ("102", 1.6), ("114", 1.5), ("201", 1.0), ("215", 0.9), ("GA", 0.75))
+_HISTORY_RATE = 2.0
 _FEES = {"seatgeek": 0.22, "ticketmaster": 0.18, "stubhub": 0.27}
 
 
@@ -110,6 +111,12 @@ class Market:
             for listing in event.listings:
                 yield self._observe(event, listing, now)
 
+    def history(self, start: datetime, until: datetime, rate: float) -> Iterator[dict[str, object]]:
+        """Every listing at `start`, and `rate` observations a second of event time from there `until`."""
+        yield from self.opening(start)
+        for step in range(int((until - start).total_seconds() * rate)):
+            yield self.tick(start + timedelta(seconds=step / rate))
+
     def tick(self, now: datetime) -> dict[str, object]:
         """The next observation: some listing, looked at again."""
         draw = self._random
@@ -171,10 +178,11 @@ def publish(
     stop: list[bool],
     *,
     limit: int | None = None,
+    history: timedelta = timedelta(0),
 ) -> int:
     """Publish the opening and then `rate` observations a second until `stop` holds True or `limit` is reached.
 
-    Returns how many messages the brokers acknowledged.
+    With `history`, the opening is that long ago, and what went on since comes first, thinly and at once. Returns how many messages the brokers acknowledged.
 
     Raises:
         KafkaException: a message could not be delivered.
@@ -198,10 +206,10 @@ def publish(
         sent += 1
         producer.poll(0)
 
-    began = time.monotonic()
-    for event in market.opening(datetime.now(UTC)):
+    now = datetime.now(UTC)
+    for event in market.history(now - history, now, _HISTORY_RATE):
         send(event)
-    opened = sent
+    opened, began = sent, time.monotonic()
     while not stop and not errors and (limit is None or sent < limit):
         due = int((time.monotonic() - began) * rate)
         for _ in range(min(due - (sent - opened), 1000, (limit or sent + 1000) - sent)):
@@ -223,7 +231,9 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=24, help="number of events (default 24)")
     parser.add_argument("--listings", type=int, default=1500, help="number of listings in all (default 1500)")
     parser.add_argument("--poison", type=float, default=0.001, help="share of broken messages (default 0.001)")
+    parser.add_argument("--history", type=float, default=0.0, help="minutes of market that went before (default none)")
     chosen = parser.parse_args()
+    history = timedelta(minutes=chosen.history)
     stop: list[bool] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.append(True))
@@ -231,9 +241,11 @@ def main() -> int:
     producer = Producer(
         {**settings.kafka_client, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"}
     )
-    market = Market(chosen.seed, datetime.now(UTC), chosen.events, chosen.listings)
+    market = Market(chosen.seed, datetime.now(UTC) - history, chosen.events, chosen.listings)
     try:
-        sent = publish(market, producer, settings.topic(topics.RAW_PRICES), chosen.rate, chosen.poison, stop)
+        sent = publish(
+            market, producer, settings.topic(topics.RAW_PRICES), chosen.rate, chosen.poison, stop, history=history
+        )
     except (KafkaException, TimeoutError) as error:
         print(f"market: {error}", file=sys.stderr)
         return 1

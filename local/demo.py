@@ -31,6 +31,7 @@ from oracle.compare import Oracle, report
 from oracle.log import read
 
 _LATENESS = "10"
+_HISTORY = "120"  # minutes, so that the first chart has a shape
 _COUNTS = (
     "SELECT (SELECT count(*) FROM price_history), (SELECT count(*) FROM quarantine), (SELECT count(*) FROM dead_letters), "
     "(SELECT count(*) FROM price_changes), (SELECT count(*) FROM price_windows), (SELECT count(*) FROM price_drop_alerts), "
@@ -99,9 +100,9 @@ class Demo:
         made = self._child("store", ["bytewax.recovery", str(recovery), "1"])
         if made.process.wait(60):
             raise Failed(f"the recovery store could not be made:\n{made.tail()}")
-        self._child("market", ["connectors.market", "--rate", str(self.rate)])
+        self._child("market", ["connectors.market", "--rate", str(self.rate), "--history", _HISTORY])
         broker.await_topic("raw_prices")
-        self._say(f"market     mock listings, {self.rate:.0f} price events a second")
+        self._say(f"market     mock listings: two hours that went before, then {self.rate:.0f} price events a second")
         self._child("flow", ["bytewax.run", "flows.prices", "-r", str(recovery), "-s", "5", "-b", "60"])
         self._await("flow", postgres, "SELECT 1 FROM pipeline_progress LIMIT 1")
         self._say("flow       reading raw_prices, writing Postgres, Parquet, Kafka and Discord")
@@ -241,6 +242,8 @@ _STARTED = time.monotonic()
 
 def _port(wanted: int) -> int:
     with socket.socket() as probe:
+        # A page that was served a minute ago leaves connections in TIME_WAIT, which hinder nobody.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:

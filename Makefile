@@ -1,7 +1,7 @@
 # ConScope's commands. Each makes what it needs first: .venv is filled from the lock files, once.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-services test-all lint types lock notebook up down clean
+.PHONY: help demo test test-services test-all lint types lock notebook bench up down clean
 
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest

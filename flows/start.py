@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import gc
 import logging
@@ -33,7 +34,7 @@ def once(dsn: str) -> None:
 def _prepare(dsn: str) -> None:
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    lock = _lock(recovery_store(sys.argv, dict(os.environ)))
+    lock = _lock(recovery_store(sys.argv if _run_by_bytewax() else [], dict(os.environ)))
     try:
         schema.migrate(dsn)
     except schema.SchemaConflict as error:
@@ -51,22 +52,23 @@ def drain_on_signals() -> None:
     Only there: it is called while the flow's module is imported, the one moment that is on the main thread however
     many workers there are, and an importer that is not `bytewax.run` keeps its own signals.
     """
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    if spec is not None and spec.name == "bytewax.run":
+    if _run_by_bytewax():
         stop_on_sigterm()
 
 
+def _run_by_bytewax() -> bool:
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return spec is not None and spec.name == "bytewax.run"
+
+
 def recovery_store(arguments: list[str], environment: dict[str, str]) -> tuple[Path, str] | None:
-    """(folder, process id) that `bytewax.run` was given, if it was given a recovery store."""
-    folder, process = environment.get("BYTEWAX_RECOVERY_DIRECTORY"), environment.get("BYTEWAX_PROCESS_ID", "0")
-    for name, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if name in ("-r", "--recovery-directory"):
-            folder = value
-        elif name.startswith("--recovery-directory="):
-            folder = name.partition("=")[2]
-        elif name in ("-i", "--process-id"):
-            process = value
-    return (Path(folder), process) if folder else None
+    """(folder, process id) that `bytewax.run` was given, if it was given a recovery store; `arguments` as in argv."""
+    # Parsed as bytewax.run does, so that every spelling it takes (-rDIR, --recovery-dir=DIR) is seen here too.
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-r", "--recovery-directory", default=environment.get("BYTEWAX_RECOVERY_DIRECTORY"))
+    parser.add_argument("-i", "--process-id", default=environment.get("BYTEWAX_PROCESS_ID", "0"))
+    given, _ = parser.parse_known_args(arguments[1:])
+    return (Path(given.recovery_directory), given.process_id) if given.recovery_directory else None
 
 
 def _lock(store: tuple[Path, str] | None) -> int:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
 import polars as pl
 from msgspec import Meta
+from msgspec.structs import astuple
 
 from analytics import schema
 
@@ -94,7 +94,6 @@ ROW_SCHEMA = {**schema.PRICE_SCHEMA, "listing": pl.String, "keyed": pl.Boolean}
 """A price row with its listing, and whether its message's key was its event (its partition then holds its order)."""
 
 _decode = msgspec.json.Decoder(_Message).decode
-_values = attrgetter(*_Message.__struct_fields__)
 _FIELDS = _Message.__struct_fields__
 _TEXT = tuple(n for n in _FIELDS if ROW_SCHEMA.get(n, pl.String) == pl.String)
 _PLACES = ("section", "row", "seat", "listing_id")
@@ -123,6 +122,7 @@ def decode(values: list[bytes | None], keys: list[bytes | None], log_times: list
     Never raises for what a message holds.
     """
     good: list[tuple[Any, ...]] = []
+    facts: list[tuple[int, int, int, bool]] = []
     rejects: list[Reject] = []
     tombstones = 0
     for position, value in enumerate(values):
@@ -138,10 +138,12 @@ def decode(values: list[bytes | None], keys: list[bytes | None], log_times: list
         except Exception as error:
             rejects.append(_reject(position, value, error))
             continue
-        good.append((*_values(message), ids[position], position, log_times[position], keyed))
+        good.append(astuple(message))
+        facts.append((ids[position], position, log_times[position], keyed))
     if not good:
         return Decoded(_EMPTY, rejects, tombstones)
-    rows, refused = _frame(dict(zip(_FRAME, map(list, zip(*good, strict=True)), strict=True)))
+    columns = [list(column) for rows in (good, facts) for column in zip(*rows, strict=True)]
+    rows, refused = _frame(dict(zip(_FRAME, columns, strict=True)))
     if refused:
         rejects = sorted(rejects + refused, key=lambda reject: reject.position)
     return Decoded(rows, rejects, tombstones)

@@ -64,7 +64,8 @@ def decode_prices(step_id: str, up: Stream[RawBatch], topic: str) -> Stream[Deco
 class Clocked:
     """A batch with its partition's watermark (microseconds).
 
-    `rows` are the plausible ones and `held` those in quarantine (with `reason`); both have `late`.
+    `rows` are the plausible ones and `held` those in quarantine (with `reason`); both have `late`. There is no
+    `progress` in the greeting of a partition that starts: what it has read is not known yet.
     """
 
     raw: RawBatch
@@ -72,7 +73,7 @@ class Clocked:
     held: pl.DataFrame
     dead: list[DeadLetter]
     watermark: int
-    progress: Progress
+    progress: Progress | None
 
 
 class _ClockLogic(StatefulBatchLogic[Decoded, Clocked, bytes]):
@@ -94,7 +95,8 @@ class _ClockLogic(StatefulBatchLogic[Decoded, Clocked, bytes]):
         counts["dead"] += len(batch.dead)
         counts["late"] += int(rows["late"].sum())
         counts["tombstones"] += batch.tombstones
-        progress = Progress(
+        greeting = not raw.offsets and raw.idle_since is None
+        progress = None if greeting else Progress(
             raw.stream, raw.partition, raw.offsets[-1] + 1 if raw.offsets else raw.log_end, raw.log_end,
             clock.newest - clock.lateness if batch.rows.height or clock.newest > 0 else None, **counts,
         )  # fmt: skip

@@ -39,7 +39,7 @@ def build(settings: Settings) -> Dataflow:
     clocked = watch_the_clock("clock", decoded, lateness)
     tracked = track_listings("track", clocked, settings.shards, lateness)
     alerts = default_rule("rules", tracked.prices, settings.alert_min_drop_percent)
-    progress = op.map("progress", clocked, lambda batch: batch.progress)
+    progress = op.filter_map("progress", clocked, lambda batch: batch.progress)
     metrics = measure("metrics", progress)
     dead = op.filter_map("dead", clocked, lambda batch: batch.dead or None)
 

@@ -317,6 +317,21 @@ def test_two_deliveries_at_once_send_nothing_twice(
     assert {attempts for _, attempts in states(connection, "attempts")} == {1}
 
 
+def test_a_second_delivery_leaves_alone_what_the_first_is_sending(
+    tables: Database, connection: psycopg.Connection, stub: DiscordStub, start: Start
+) -> None:
+    """It must not take a post under way for what a crash has left."""
+    stub.faults.append(hang(0.6, accept=True))
+    fire(tables, range(2))
+    start()
+    until("the first is sending", lambda: stub.requests == 1)
+    start()
+    settled(connection)
+    time.sleep(0.2)
+    assert (stub.requests, stub.alerts) == (1, 2)
+    assert states(connection, "attempts", "maybe_repeats") == [("sent", 1, 0)] * 2
+
+
 def test_a_delivery_takes_over_when_the_other_ends(
     tables: Database, connection: psycopg.Connection, stub: DiscordStub, start: Start
 ) -> None:

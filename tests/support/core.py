@@ -72,7 +72,8 @@ class Core:
         outputs = []
         for shard, news in _to_shards(clocked, self._shards, self._cache):
             outputs += self._logics[int(shard)].on_batch([news])[0]
-        self.progress[partition] = clocked.progress
+        if clocked.progress is not None:
+            self.progress[partition] = clocked.progress
         self._append("dead", {letter.id: letter.payload for letter in clocked.dead})
         self._append("quarantine", _by_id(clocked.held, "id", "event_id", "total_price", "late", "reason"))
         self._append("history", _by_id(clocked.rows, *_HISTORY))

@@ -1,0 +1,127 @@
+"""The steps between the pure functions: who is told what, and what a restart keeps. The rest is in test_determinism."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from analytics.decode import decode
+from analytics.schema import row_id
+from flows.operators import Clocked, Decoded, _ClockLogic, _join_compared, _MeterLogic, _ShardLogic, _to_shards
+from sinks.tables import Progress
+from tests.support.logs import LATENESS, NOON, STREAM, Message, at, batch, message, micros
+
+T = micros(NOON)
+
+
+def decoded(*values: bytes | None, first: int = 0, partition: int = 0, idle_since: int | None = None) -> Decoded:
+    messages = [Message(partition, first + i, b"e1", v, T // 1000 + 600_000, None) for i, v in enumerate(values)]
+    raw = batch(messages, partition, 4, idle_since)
+    found = decode(raw.values, raw.keys, raw.log_times, [row_id(STREAM, partition, o) for o in raw.offsets])
+    return Decoded(raw, found.rows, [], found.tombstones)
+
+
+def clocked(*values: bytes | None, **where: Any) -> Clocked:
+    [made], _ = _ClockLogic(LATENESS, None).on_batch([decoded(*values, **where)])
+    return made
+
+
+def test_every_shard_is_told_a_partition_s_watermark_with_rows_or_without() -> None:
+    """A shard that none of a partition's rows go to would wait for ever."""
+    told = dict(_to_shards(clocked(message(timestamp=at(90))), 16, {}))
+    assert sorted(told, key=int) == [str(n) for n in range(16)]
+    assert {news.watermark for news in told.values()} == {T + 30_000_000}
+    assert sum(news.rows is not None for news in told.values()) == 1
+    empty = dict(_to_shards(clocked(idle_since=5), 3, {}))
+    assert [(n.idle_since, n.rows, n.parts, n.named) for n in empty.values()] == [(5, None, [], [])] * 3
+
+
+def test_rows_partials_and_descriptions_of_an_event_go_to_one_shard() -> None:
+    values = [message(event_id=f"e{i % 9}", event_name="N") for i in range(40)]
+    for shard, news in _to_shards(clocked(*values), 7, cache := {}):
+        events = set() if news.rows is None else set(news.rows["event_id"])
+        assert events == {p.event_id for p in news.parts} == {told.event_id for _, told in news.named}
+        assert {str(cache[event]) for event in events} <= {shard}
+
+
+def test_late_and_quarantined_rows_are_in_no_window() -> None:
+    found = clocked(message(timestamp=at(90)), message(timestamp=at(29)), message(price=0), message(timestamp=at(30)))
+    assert (found.rows["late"].to_list(), found.held["reason"].to_list()) == ([False, True, False], ["zero_price"])
+    [news] = [n for _, n in _to_shards(found, 1, {})]
+    assert news.rows is not None
+    assert (news.rows.height, sum(p.observations for p in news.parts)) == (3, 2)
+
+
+def test_quarantined_prices_still_move_the_clock() -> None:
+    """Whether a row is late is a fact of the log, whatever becomes of its price."""
+    assert clocked(message(price=0, timestamp=at(90)), message(timestamp=at(29))).rows["late"].to_list() == [True]
+
+
+def test_the_clock_goes_on_after_a_restart() -> None:
+    before = _ClockLogic(LATENESS, None)
+    before.on_batch([decoded(message(timestamp=at(90)), b"{", None)])
+    [after], _ = _ClockLogic(LATENESS, before.snapshot()).on_batch([decoded(message(timestamp=at(29)), first=3)])
+    assert after.rows["late"].to_list() == [True]
+    assert after.progress is not None
+    assert (after.progress.accepted, after.progress.late, after.progress.tombstones) == (2, 1, 1)
+
+
+def test_progress_says_how_far_a_partition_is_read() -> None:
+    first = clocked(message(), None, first=7).progress
+    assert first is not None
+    assert (first.next_offset, first.watermark, first.tombstones) == (9, T - LATENESS, 1)
+
+
+def test_a_partition_that_starts_claims_no_progress() -> None:
+    """Its greeting knows the end of the log, not where it was read to: a lag of zero would be a lie."""
+    assert clocked().progress is None
+    at_its_end = clocked(idle_since=T).progress
+    assert at_its_end is not None
+    assert (at_its_end.next_offset, at_its_end.watermark) == (at_its_end.log_end, None)
+
+
+def test_what_shards_compared_is_joined_in_one_frame() -> None:
+    shards = [_ShardLogic(LATENESS, None) for _ in range(4)]
+    prices = [message(event_id=f"e{i % 5}", price=100 - i) for i in range(20)]
+    found = clocked(*prices)
+    outputs = [o for name, news in _to_shards(found, 4, {}) for o in shards[int(name)].on_batch([news])[0]]
+    assert [f.height for f in _join_compared(outputs)] == [4], "those of e1 are keyed; the others wait"
+    assert _join_compared([]) == []
+    rest = [o for i, s in enumerate(shards) for p in range(4)
+            for o in s.on_batch([dict(_to_shards(clocked(idle_since=T + 10**9, partition=p), 4, {}))[str(i)]])[0]]  # fmt: skip
+    [joined] = _join_compared(rest)
+    assert joined.height + 4 == 20
+    assert set(joined["change"].drop_nulls()) == {-5_000_000}
+
+
+def test_two_batches_in_one_activation_are_taken_one_after_the_other() -> None:
+    logic = _ClockLogic(LATENESS, None)
+    made, _ = logic.on_batch([decoded(message(timestamp=at(90))), decoded(message(timestamp=at(29)), first=1)])
+    assert [c.rows["late"].to_list() for c in made] == [[False], [True]]
+
+
+def test_the_meter_counts_what_was_taken_since_the_last_reading() -> None:
+    meter = _MeterLogic()
+
+    def progress(partition: int, accepted: int, end: int) -> Progress:
+        return Progress(1, partition, accepted, end, T, accepted, 0, 0, 0, 0)
+
+    meter.on_batch([progress(0, 1000, 1200), progress(1, 10, 10)])
+    [[*readings]], _ = meter.on_notify()
+    found = {r.metric_name: r.metric_value for r in readings}
+    assert (found["events_per_second"], found["consumer_lag"]) == (0, 200), "what a restart finds was read before it"
+    meter.on_batch([progress(0, 1100, 1200)])
+    [[*readings]], _ = meter.on_notify()
+    found = {r.metric_name: r.metric_value for r in readings}
+    assert found["events_per_second"] > 0
+    assert found["consumer_lag"] == 100
+    assert found["watermark_delay_seconds"] == pytest.approx((readings[0].timestamp - T) / 1e6)
+
+
+def test_frames_of_shards_keep_their_types() -> None:
+    [news] = [n for _, n in _to_shards(clocked(message()), 1, {})]
+    assert news.rows is not None
+    assert news.rows.schema["timestamp"] == pl.Datetime("us", "UTC")
+    assert "shard" not in news.rows.columns

@@ -244,8 +244,8 @@ class Windows:
         """The state that `dump` gave."""
         state = cls()
         accumulators, parts, dirty, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
-        state._parts = {tuple(part): _Accumulator.load(sums) for part, sums in parts}  # type: ignore[attr-defined, misc]
-        state._dirty = {tuple(key) for key in dirty}  # type: ignore[attr-defined, misc]
+        state._parts = {tuple(part): _Accumulator.load(sums) for part, sums in parts}  # type: ignore[attr-defined]
+        state._dirty = {tuple(key) for key in dirty}  # type: ignore[attr-defined]
         state._seen = {event: int.from_bytes(partitions) for event, partitions in seen.items()}  # type: ignore[attr-defined]
         for key, values in accumulators:  # type: ignore[attr-defined]
             key = tuple(key)

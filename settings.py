@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore", env_ignore_empty=True)
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, host:port, comma-separated")
-    kafka_topic_prefix: str = Field("", description="Put before every topic's name, to run several ConScopes on one Kafka")
+    kafka_topic_prefix: str = Field(
+        "", description="Put before every topic's name, to run several ConScopes on one Kafka"
+    )
     kafka_replication_factor: PositiveInt = Field(1, description="Replication factor of the topics that are made")
     kafka_group: str = Field(
         "conscope-prices", description="Consumer group to which durable offsets are published, for lag tools"

@@ -32,12 +32,10 @@ class PartitionClock:
         """Add `late`: whether the row came after the watermark had passed it. Rows must be in log order."""
         if not rows.height:
             return rows.with_columns(late=pl.lit(False))
-        times = pl.col("timestamp").dt.timestamp("us")
-        stamped = rows.with_columns(
-            late=times < pl.max_horizontal(times.cum_max(), pl.lit(self.newest)) - self.lateness
-        )
-        self.newest = max(self.newest, rows.select(times.max()).item())
-        return stamped
+        times = rows["timestamp"].to_physical()
+        late = times < times.cum_max().clip(lower_bound=self.newest) - self.lateness
+        self.newest = max(self.newest, times.max())  # type: ignore[type-var, assignment]
+        return rows.with_columns(late.alias("late"))
 
 
 @dataclass

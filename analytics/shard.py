@@ -7,7 +7,7 @@ passed them and are then taken in the order (event time, id), which no interleav
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
@@ -16,9 +16,10 @@ import polars as pl
 
 from analytics import changes
 from analytics.clock import SharedClock
-from analytics.windows import Partial, Window, Windows
+from analytics.windows import Window, Windows
 
-_VERSION = 2
+_VERSION = 3
+_BEFORE_ALL = (-(1 << 62), 0)
 
 
 class Description(NamedTuple):
@@ -32,10 +33,6 @@ class Description(NamedTuple):
     state: str | None
 
 
-Naming = tuple[tuple[int, int], Description]
-"""A description with the order (event time, id) of the row that gave it."""
-
-
 class Compared(NamedTuple):
     """Price rows, each with its listing's previous one (`changes.with_changes` joins the two)."""
 
@@ -47,8 +44,7 @@ class Compared(NamedTuple):
 class ShardBatch:
     """One partition's news for one shard: its watermark, always, and rows, if there are any for this shard.
 
-    `rows` are plausible price rows with `listing`, `keyed` and `late`, in log order; `parts` the window partials of
-    those in time. Times are microseconds.
+    `rows` are plausible price rows with `listing`, `keyed` and `late`, in log order. Times are microseconds.
     """
 
     partition: int
@@ -56,8 +52,6 @@ class ShardBatch:
     watermark: int
     idle_since: int | None = None
     rows: pl.DataFrame | None = None
-    parts: list[Partial] = field(default_factory=list)
-    named: list[Naming] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +76,25 @@ class Shard:
         self._waiting: pl.DataFrame | None = None
 
     def step(self, batch: ShardBatch) -> ShardOutput:
-        """Take one batch. The output depends on the log of each partition, not on how it was cut into batches."""
+        """Take one batch. What comes out in the end depends on each partition's log, not on how it was cut."""
         compared: list[Compared] = []
-        windows: dict[tuple[object, ...], Window] = {}
+        events: list[Description] = []
         if batch.rows is not None:
             compared = self._compare(batch.rows)
-            for window in self._windows.add(batch.parts, batch.partition, self._clock.watermark):
-                windows[window[:7]] = window
+            events = self._describe(batch.rows)
+            self._windows.add(batch.rows, batch.partition)
         watermark = self._clock.advance(batch.partition, batch.partitions, batch.watermark, batch.idle_since)
-        for window in self._windows.close(self._clock):
-            windows[window[:7]] = window
-        compared += self._release(watermark)
-        return ShardOutput(compared, list(windows.values()), self._describe(batch.named))
+        closed = self._windows.close(self._clock)
+        return ShardOutput(compared + self._release(watermark), closed, events)
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether windows have changed that `take_windows` has not given yet."""
+        return self._windows.changed
+
+    def take_windows(self) -> list[Window]:
+        """The windows that changed and have not been given yet; `dump` keeps account of those that have not."""
+        return self._windows.take(self._clock.watermark)
 
     def _compare(self, rows: pl.DataFrame) -> list[Compared]:
         if rows["keyed"].all():
@@ -121,16 +122,24 @@ class Shard:
         self._waiting = waiting if waiting.height else None
         return [Compared(ready, changes.detect(self._last_unkeyed, ready))]
 
-    def _describe(self, named: list[Naming]) -> list[Description]:
-        """Keep each event's newest description; returns those that are new or changed."""
-        changed = []
-        for order, told in named:
-            known = self._events.get(told.event_id)
-            if known is None or order > known[0]:
-                self._events[told.event_id] = (order, told)
-                if known is None or known[1] != told:
-                    changed.append(told)
-        return changed
+    def _describe(self, rows: pl.DataFrame) -> list[Description]:
+        """Keep each event's description from its newest row with a name; returns those that are new or changed."""
+        changed: dict[str, Description] = {}
+        facts = zip(
+            rows["timestamp"].to_physical().to_list(), rows["id"].to_list(), rows["event_id"].to_list(),
+            rows["event_name"].to_list(), rows["venue"].to_list(), rows["event_date"].to_physical().to_list(),
+            rows["city"].to_list(), rows["state"].to_list(), strict=True,
+        )  # fmt: skip
+        for time, identity, event, name, *more in facts:
+            known = self._events.get(event)
+            if known is not None and (name is None or (time, identity) <= known[0]):
+                continue
+            order = (time, identity) if name is not None else _BEFORE_ALL
+            told = Description(event, name, *more) if name is not None else Description(event, *[None] * 5)
+            self._events[event] = (order, told)
+            if known is None or known[1] != told:
+                changed[event] = told
+        return list(changed.values())
 
     def dump(self) -> bytes:
         """The state as version-tagged msgpack."""
@@ -164,29 +173,6 @@ class Shard:
         shard._events = {event: (tuple(order), Description(*told)) for event, (order, told) in events.items()}
         shard._waiting = None if waiting is None else pl.read_ipc(waiting, use_pyarrow=False)
         return shard
-
-
-def descriptions(rows: pl.DataFrame) -> list[Naming]:
-    """What a batch tells of its events: for each, its newest row with a name, or that it exists."""
-    time = pl.col("timestamp").dt.timestamp("us")
-    named = (
-        rows.lazy()
-        .filter(pl.col("event_name").is_not_null())
-        .sort("timestamp", "id")
-        .group_by("event_id")
-        .last()
-        .select(time, "id", "event_id", "event_name", "venue", pl.col("event_date").dt.timestamp("us"), "city", "state")
-        .collect()
-    )
-    found = [((row[0], row[1]), Description(*row[2:])) for row in named.iter_rows()]
-    nameless = rows["event_id"].unique().to_list()
-    if len(nameless) > len(found):
-        known = {told.event_id for _, told in found}
-        before_all = (-(1 << 62), 0)
-        found += [
-            (before_all, Description(event, None, None, None, None, None)) for event in nameless if event not in known
-        ]
-    return found
 
 
 def route(shards: int, cache: dict[str, int], event_ids: list[str]) -> list[int]:

@@ -1,14 +1,14 @@
 """Tumbling event-time windows over all-in prices: one minute, one hour and one day.
 
-A batch is first reduced to one partial for each (event, source, section, level, currency, minute); partials are merged
-into the accumulators of the six windows they belong to. Merging is commutative and idempotent per row, so a window's
-content depends on which rows are in it and on nothing else.
+Rows are first added up by the minute of each (event, source, section, level, currency). These sums are merged into the
+six windows they belong to only when somebody wants to see them, which under load is far less often than rows come.
+Merging is commutative, so a window's content depends on which rows are in it and on nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -18,7 +18,7 @@ SECOND = 1_000_000
 SIZES = (60, 3600, 86400)
 WHOLE_EVENT = ""
 
-_KEY = ["event_id", "source", "section", "level", "currency"]
+_MINUTE = SIZES[0] * SECOND
 
 
 class Window(NamedTuple):
@@ -41,80 +41,80 @@ class Window(NamedTuple):
     is_final: bool
 
 
-class Partial(NamedTuple):
-    """What one batch adds to one minute of one (event, source, section, level, currency)."""
-
-    event_id: str
-    source: str
-    section: str
-    level: str
-    currency: str
-    minute: int
-    observations: int
-    total: int
-    low: int
-    high: int
-    first: tuple[int, int, int]
-    last: tuple[int, int, int]
-    listings: list[str]
+_Seen = tuple[int, int, int]
+"""(event time, id, all-in price) of an observation: the first two order them."""
 
 
 class _Accumulator:
     __slots__ = ("first", "high", "last", "listings", "low", "observations", "total")
 
     def __init__(
-        self,
-        observations: int = 0,
-        total: int = 0,
-        low: int = 1 << 62,
-        high: int = -(1 << 62),
-        first: tuple[int, int, int] | None = None,
-        last: tuple[int, int, int] | None = None,
-        listings: Iterable[int] = (),
+        self, observations: int, total: int, low: int, high: int, first: _Seen, last: _Seen, listings: set[int]
     ) -> None:
         self.observations = observations
         self.total = total
         self.low = low
         self.high = high
-        self.first = tuple(first) if first else (1 << 62, 0, 0)
-        self.last = tuple(last) if last else (NEVER, 0, 0)
-        self.listings = set(listings)
+        self.first = first
+        self.last = last
+        self.listings = listings
+
+    @classmethod
+    def of(cls, seen: _Seen, listing: int) -> _Accumulator:
+        """What one observation comes to."""
+        price = seen[2]
+        return cls(1, price, price, price, seen, seen, {listing})
+
+    @classmethod
+    def load(cls, dumped: Any) -> _Accumulator:
+        """What `dump` gave."""
+        observations, total, low, high, first, last, listings = dumped
+        return cls(observations, total, low, high, tuple(first), tuple(last), set(listings))
+
+    def copy(self) -> _Accumulator:
+        """The same, to go on from."""
+        return _Accumulator(
+            self.observations, self.total, self.low, self.high, self.first, self.last, self.listings.copy()
+        )
+
+    def add(self, seen: _Seen, listing: int) -> None:
+        """Count in one observation."""
+        price = seen[2]
+        self.observations += 1
+        self.total += price
+        if price < self.low:
+            self.low = price
+        if price > self.high:
+            self.high = price
+        if seen < self.first:
+            self.first = seen
+        if seen > self.last:
+            self.last = seen
+        self.listings.add(listing)
+
+    def merge(self, other: _Accumulator) -> None:
+        """Count in all that `other` counted."""
+        self.observations += other.observations
+        self.total += other.total
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+        self.listings |= other.listings
 
     def dump(self) -> tuple[object, ...]:
         return (self.observations, self.total, self.low, self.high, self.first, self.last, sorted(self.listings))
 
 
+_Part = tuple[str, str, str, str, str, int]
+"""(event, source, section, level, currency, start of the minute)."""
+
 _Key = tuple[str, str, str, str, str, int, int]
-
-
-def partials(rows: pl.DataFrame) -> list[Partial]:
-    """Reduce price rows (with `listing`) to partials. Order of the rows does not matter."""
-    if not rows.height:
-        return []
-    time = pl.col("timestamp").dt.timestamp("us")
-    minute = SIZES[0] * SECOND
-    grouped = (
-        rows.lazy()
-        .select(*_KEY, "id", "listing", "total_price", time=time, minute=time - time % minute)
-        .with_columns(pl.col("section").fill_null(""))
-        .sort("time", "id")
-        .group_by(*_KEY, "minute", maintain_order=True)
-        .agg(
-            n=pl.len(),
-            total=pl.col("total_price").sum(),
-            low=pl.col("total_price").min(),
-            high=pl.col("total_price").max(),
-            first=pl.concat_list(pl.col("time", "id", "total_price").first()),
-            last=pl.concat_list(pl.col("time", "id", "total_price").last()),
-            listings=pl.col("listing").unique(),
-        )
-        .collect()
-    )
-    return [Partial._make((*row[:10], tuple(row[10]), tuple(row[11]), row[12])) for row in grouped.iter_rows()]
+"""The first seven fields of a `Window`."""
 
 
 class Windows:
-    """The open windows of one shard.
+    """The windows of one shard that can still change.
 
     A window is dropped once the watermark of every partition that its event was ever seen on has passed its end: from
     those, no row in time can still come, so a dropped window is never begun again from nothing. A row from a
@@ -123,52 +123,94 @@ class Windows:
     """
 
     def __init__(self) -> None:
+        self._parts: dict[_Part, _Accumulator] = {}
         self._open: dict[int, list[_Key]] = {}
         self._closed: dict[int, list[_Key]] = {}
         self._accumulators: dict[_Key, _Accumulator] = {}
+        self._dirty: set[_Key] = set()
         self._index: dict[str, int] = {}
         self._seen: dict[str, int] = {}
         self._dropped_to: dict[str, int] = {}
         self._swept = NEVER
         self.too_late = 0
 
-    def add(self, parts: list[Partial], partition: int, watermark: int) -> list[Window]:
-        """Merge partials that came from `partition`; returns the windows they changed."""
-        changed: dict[_Key, _Accumulator] = {}
-        for part in parts:
-            self._seen[part.event_id] = self._seen.get(part.event_id, 0) | 1 << partition
-            dropped_to = self._dropped_to.get(part.event_id, NEVER)
-            listings = [self._index.setdefault(name, len(self._index)) for name in part.listings]
-            for key in _windows_of(part):
-                end = key[6] + key[5] * SECOND
-                if end <= dropped_to:
-                    self.too_late += part.observations
-                    continue
-                accumulator = changed.get(key) or self._accumulators.get(key)
-                if accumulator is None:
-                    accumulator = self._accumulators[key] = _Accumulator()
-                    (self._open if end > watermark else self._closed).setdefault(end, []).append(key)
-                changed[key] = accumulator
-                accumulator.observations += part.observations
-                accumulator.total += part.total
-                accumulator.low = min(accumulator.low, part.low)
-                accumulator.high = max(accumulator.high, part.high)
-                accumulator.first = min(accumulator.first, part.first)
-                accumulator.last = max(accumulator.last, part.last)
-                accumulator.listings.update(listings)
-        return [_row(key, accumulator, watermark) for key, accumulator in changed.items()]
+    @property
+    def changed(self) -> bool:
+        """Whether there is something that `take` has not given yet."""
+        return bool(self._parts or self._dirty)
+
+    def add(self, rows: pl.DataFrame, partition: int) -> None:
+        """Count in the rows that are not `late`. All came from `partition`; their order does not matter."""
+        events = rows["event_id"].to_list()
+        for event in set(events):
+            self._seen[event] = self._seen.get(event, 0) | 1 << partition
+        facts = zip(
+            events,
+            rows["source"].to_list(),
+            rows["section"].to_list(),
+            rows["level"].to_list(),
+            rows["currency"].to_list(),
+            rows["timestamp"].to_physical().to_list(),
+            rows["id"].to_list(),
+            rows["total_price"].to_list(),
+            rows["listing"].to_list(),
+            rows["late"].to_list(),
+            strict=True,
+        )
+        parts, index = self._parts, self._index
+        for event, source, section, level, currency, time, identity, price, listing, late in facts:
+            if late:
+                continue
+            key = (event, source, section or "", level, currency, time - time % _MINUTE)
+            part = parts.get(key)
+            number = index.setdefault(listing, len(index))
+            if part is None:
+                parts[key] = _Accumulator.of((time, identity, price), number)
+            else:
+                part.add((time, identity, price), number)
+
+    def take(self, watermark: int) -> list[Window]:
+        """The windows that changed since they were last taken."""
+        self._merge(watermark)
+        taken = [_row(key, self._accumulators[key], watermark) for key in self._dirty]
+        self._dirty.clear()
+        return taken
 
     def close(self, clock: SharedClock) -> list[Window]:
         """Close what the watermark has passed and drop what can no longer change; returns the closed windows."""
-        minute = clock.watermark // (SIZES[0] * SECOND)
+        minute = clock.watermark // _MINUTE
         if minute == self._swept:
             return []
         self._swept = minute
+        self._merge(clock.watermark)
         final: list[Window] = []
         for end in [end for end in self._open if end <= clock.watermark]:
             keys = self._open.pop(end)
             final += [_row(key, self._accumulators[key], clock.watermark) for key in keys]
+            self._dirty.difference_update(keys)
             self._closed.setdefault(end, []).extend(keys)
+        self._drop(clock)
+        return final
+
+    def _merge(self, watermark: int) -> None:
+        """Bring what was added up by the minute into the windows."""
+        for part, sums in self._parts.items():
+            dropped_to = self._dropped_to.get(part[0], NEVER)
+            for key in _windows_of(part):
+                end = key[6] + key[5] * SECOND
+                if end <= dropped_to:
+                    self.too_late += sums.observations
+                    continue
+                accumulator = self._accumulators.get(key)
+                if accumulator is None:
+                    self._accumulators[key] = sums.copy()
+                    (self._open if end > watermark else self._closed).setdefault(end, []).append(key)
+                else:
+                    accumulator.merge(sums)
+                self._dirty.add(key)
+        self._parts.clear()
+
+    def _drop(self, clock: SharedClock) -> None:
         safe: dict[str, int] = {}
         for end in list(self._closed):
             kept = []
@@ -176,7 +218,7 @@ class Windows:
                 event = key[0]
                 if event not in safe:
                     safe[event] = min(clock.watermark, clock.least_of(self._seen[event]))
-                if end <= safe[event]:
+                if end <= safe[event] and key not in self._dirty:
                     del self._accumulators[key]
                 else:
                     kept.append(key)
@@ -184,12 +226,13 @@ class Windows:
                 self._closed[end] = kept
         for event, mark in safe.items():
             self._dropped_to[event] = max(mark, self._dropped_to.get(event, NEVER))
-        return final
 
     def dump(self) -> list[object]:
         """The state as plain values; it shares nothing with the live state."""
         return [
             [(key, accumulator.dump()) for key, accumulator in self._accumulators.items()],
+            [(part, accumulator.dump()) for part, accumulator in self._parts.items()],
+            list(self._dirty),
             dict(self._index),
             {event: seen.to_bytes(-(-seen.bit_length() // 8)) for event, seen in self._seen.items()},
             dict(self._dropped_to),
@@ -200,24 +243,27 @@ class Windows:
     def load(cls, dumped: list[object], watermark: int) -> Windows:
         """The state that `dump` gave."""
         state = cls()
-        accumulators, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
+        accumulators, parts, dirty, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
+        state._parts = {tuple(part): _Accumulator.load(sums) for part, sums in parts}  # type: ignore[attr-defined]
+        state._dirty = {tuple(key) for key in dirty}  # type: ignore[attr-defined]
         state._seen = {event: int.from_bytes(partitions) for event, partitions in seen.items()}  # type: ignore[attr-defined]
         for key, values in accumulators:  # type: ignore[attr-defined]
             key = tuple(key)
-            state._accumulators[key] = _Accumulator(*values)
+            state._accumulators[key] = _Accumulator.load(values)
             end = key[6] + key[5] * SECOND
             (state._open if end > watermark else state._closed).setdefault(end, []).append(key)
         return state
 
 
-def _windows_of(part: Partial) -> Iterator[_Key]:
-    scopes = [(part.source, part.section if part.level == "listing" else WHOLE_EVENT)]
-    if part.level == "listing":
+def _windows_of(part: _Part) -> Iterator[_Key]:
+    event, source, section, level, currency, minute = part
+    scopes = [(source, section if level == "listing" else WHOLE_EVENT)]
+    if level == "listing":
         scopes.append((WHOLE_EVENT, WHOLE_EVENT))
-    for source, section in scopes:
-        for seconds in SIZES:
-            start = part.minute - part.minute % (seconds * SECOND)
-            yield (part.event_id, source, section, part.level, part.currency, seconds, start)
+    for size in SIZES:
+        start = minute - minute % (size * SECOND)
+        for scope in scopes:
+            yield (event, *scope, level, currency, size, start)
 
 
 def _row(key: _Key, window: _Accumulator, watermark: int) -> Window:
@@ -235,7 +281,7 @@ def _row(key: _Key, window: _Accumulator, watermark: int) -> Window:
 
 
 def of_rows(rows: pl.DataFrame) -> list[Window]:
-    """The windows of a whole frame of price rows with `listing`, all final: the same sums as the live flow's."""
+    """The windows of a whole frame of price rows with `listing` and `late`, all final: the live flow's sums."""
     state = Windows()
-    state.add(partials(rows), 0, NEVER)
-    return [_row(key, accumulator, 1 << 62) for key, accumulator in state._accumulators.items()]
+    state.add(rows, 0)
+    return [window._replace(is_final=True) for window in state.take(NEVER)]

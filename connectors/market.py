@@ -182,7 +182,9 @@ def publish(
 ) -> int:
     """Publish the opening and then `rate` observations a second until `stop` holds True or `limit` is reached.
 
-    With `history`, the opening is that long ago, and what went on since comes first, thinly and at once. Returns how many messages the brokers acknowledged.
+    With `history`, the opening is that long ago, and what went on since comes first, thinly and at once.
+
+    Returns how many messages the brokers acknowledged.
 
     Raises:
         KafkaException: a message could not be delivered.

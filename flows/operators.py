@@ -19,11 +19,11 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from bytewax.outputs import FixedPartitionedSink
 from typing_extensions import override
 
-from analytics import changes, quality, rules, windows
+from analytics import changes, quality, rules
 from analytics.clock import PartitionClock
 from analytics.decode import decode
 from analytics.schema import row_id
-from analytics.shard import Compared, Description, Shard, ShardBatch, ShardOutput, descriptions, route
+from analytics.shard import Compared, Description, Shard, ShardBatch, ShardOutput, route
 from analytics.windows import Window
 from connectors.kafka import RawBatch
 from sinks.tables import DeadLetter, Metric, Progress
@@ -125,16 +125,41 @@ class Tracked:
 
 
 class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
+    """A shard. Open windows leave it at most every so often: between two rows of a window lies often less than that.
+
+    Processing time decides when they leave, never what is in them; those that wait are part of the snapshot.
+    """
+
     def __init__(self, lateness: int, state: bytes | None) -> None:
         self._shard = Shard(lateness) if state is None else Shard.load(state, lateness)
+        self._due: datetime | None = datetime.now(UTC) if self._shard.has_windows else None
 
     @override
     def on_batch(self, values: list[ShardBatch]) -> tuple[Iterable[ShardOutput], bool]:
-        return [self._shard.step(value) for value in values], StatefulBatchLogic.RETAIN
+        outputs = [self._shard.step(value) for value in values]
+        if self._due is None and self._shard.has_windows:
+            self._due = datetime.now(UTC) + _WINDOWS_EVERY
+        return outputs, StatefulBatchLogic.RETAIN
+
+    @override
+    def on_notify(self) -> tuple[Iterable[ShardOutput], bool]:
+        self._due = None
+        return [ShardOutput([], self._shard.take_windows(), [])], StatefulBatchLogic.RETAIN
+
+    @override
+    def on_eof(self) -> tuple[Iterable[ShardOutput], bool]:
+        return self.on_notify()
+
+    @override
+    def notify_at(self) -> datetime | None:
+        return self._due
 
     @override
     def snapshot(self) -> bytes:
         return self._shard.dump()
+
+
+_WINDOWS_EVERY = timedelta(milliseconds=300)
 
 
 @operator
@@ -166,16 +191,20 @@ def _to_shards(batch: Clocked, shards: int, cache: dict[str, int]) -> Iterable[t
     by_shard: dict[int, ShardBatch] = {}
     if rows.height:
         where = route(shards, cache, rows["event_id"].to_list())
-        split = rows.with_columns(shard=pl.Series(where, dtype=pl.Int32))
-        for (shard,), part in split.partition_by("shard", as_dict=True, include_key=False).items():
+        for shard, part in _split(rows, where):
             by_shard[shard] = ShardBatch(raw.partition, raw.partitions, batch.watermark, raw.idle_since, part)
-        for partial in windows.partials(rows.filter(~pl.col("late"))):
-            by_shard[cache[partial.event_id]].parts.append(partial)
-        for naming in descriptions(rows):
-            by_shard[cache[naming[1].event_id]].named.append(naming)
     empty = ShardBatch(raw.partition, raw.partitions, batch.watermark, raw.idle_since)
     for shard in range(shards):
         yield str(shard), by_shard.get(shard, empty)
+
+
+def _split(rows: pl.DataFrame, where: list[int]) -> Iterable[tuple[int, pl.DataFrame]]:
+    if len(set(where)) == 1:
+        yield where[0], rows
+        return
+    numbered = rows.with_columns(shard=pl.Series(where, dtype=pl.Int32))
+    for (shard,), part in numbered.partition_by("shard", as_dict=True, include_key=False).items():
+        yield shard, part
 
 
 def _join_compared(outputs: list[ShardOutput]) -> list[pl.DataFrame]:

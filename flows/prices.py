@@ -55,12 +55,11 @@ def build(settings: Settings) -> Dataflow:
         progress,
         op.map("metric-rows", metrics, tables.metrics),
     )
-    to_kafka = op.merge(
+    processed, fired = settings.topic(topics.PROCESSED_PRICES), settings.topic(topics.PRICE_ALERTS)
+    to_kafka: Stream[Any] = op.merge(
         "to-kafka",
-        op.map(
-            "processed", tracked.prices, lambda rows: kafka.processed(settings.topic(topics.PROCESSED_PRICES), rows)
-        ),
-        op.map("alerts", alerts, lambda rows: kafka.alerts(settings.topic(topics.PRICE_ALERTS), rows)),
+        op.map("processed", tracked.prices, lambda rows: kafka.Rows(processed, rows, kafka.processed)),
+        op.map("alerts", alerts, lambda rows: kafka.Rows(fired, rows, kafka.alerts)),
         op.map("dead-letters", dead, lambda letters: kafka.dead_letters(settings.topic(topics.DEAD_LETTERS), letters)),
         op.map("metric-messages", metrics, lambda rows: kafka.metrics(settings.topic(topics.SYSTEM_METRICS), rows)),
     )

@@ -16,7 +16,8 @@ def main() -> int:
     settings = configuration.load()
     log = read(settings.kafka_client, settings.topic("raw_prices"))
     with psycopg.connect(settings.postgres_dsn) as connection:
-        row = connection.execute("SELECT max(id) FROM streams WHERE topic = %s", (settings.topic("raw_prices"),)
+        row = connection.execute(
+            "SELECT max(id) FROM streams WHERE topic = %s", (settings.topic("raw_prices"),)
         ).fetchone()
     if row is None or row[0] is None:
         print("no flow has read raw_prices into this database yet")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import polars as pl
@@ -19,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from analytics.schema import MONEY, PRICE_SCHEMA, percent, to_units
 from settings import ClientConfig
 from sinks.tables import DeadLetter, Metric
+from sinks.writer import Writer
 
 _FLUSH_SECONDS = 60.0
 _MAX_BODY = 700_000
@@ -32,6 +35,18 @@ class Messages:
     keys: list[str]
     values: list[bytes | str]
     headers: list[dict[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that become messages of `topic` by `encode`; the sink's thread encodes those of many batches at once."""
+
+    topic: str
+    rows: pl.DataFrame
+    encode: Callable[[str, pl.DataFrame], Messages]
+
+
+Item = Messages | Rows
 
 
 def processed(topic: str, rows: pl.DataFrame) -> Messages:
@@ -111,8 +126,8 @@ def _json(frame: pl.DataFrame) -> list[bytes | str]:
 
 
 @dataclass(frozen=True)
-class KafkaSink(FixedPartitionedSink[Messages, None]):
-    """Produce `Messages`.
+class KafkaSink(FixedPartitionedSink[Item, None]):
+    """Produce `Messages`, and `Rows` once encoded.
 
     Args:
         client: librdkafka settings.
@@ -129,7 +144,7 @@ class KafkaSink(FixedPartitionedSink[Messages, None]):
         return _Partition(self.client)
 
 
-class _Partition(StatefulSinkPartition[Messages, None]):
+class _Partition(StatefulSinkPartition[Item, None]):
     def __init__(self, client: ClientConfig) -> None:
         self._error: KafkaError | None = None
         self._producer = Producer(
@@ -144,15 +159,22 @@ class _Partition(StatefulSinkPartition[Messages, None]):
                 "delivery.report.only.error": True,
             }
         )
+        self._writer: Writer[Item] = Writer("kafka", self._write)
 
-    def write_batch(self, values: list[Messages]) -> None:
-        for messages in values:
+    def write_batch(self, values: list[Item]) -> None:
+        for value in values:
+            self._writer.put(value)
+
+    def _write(self, items: list[Item], barrier: bool) -> None:
+        for messages in _encoded(items):
             headers = messages.headers
             for index, (key, value) in enumerate(zip(messages.keys, messages.values, strict=True)):
                 extra: dict[str, Any] = {"headers": headers[index]} if headers else {}
                 self._produce(messages.topic, key, value, extra)
         self._producer.poll(0)
         self._check()
+        if barrier:
+            self._flush()
 
     def _produce(self, topic: str, key: str, value: bytes | str, extra: dict[str, Any]) -> None:
         while True:
@@ -170,13 +192,27 @@ class _Partition(StatefulSinkPartition[Messages, None]):
         if self._error is not None:
             raise KafkaException(self._error)
 
-    def snapshot(self) -> None:
+    def _flush(self) -> None:
         left = self._producer.flush(_FLUSH_SECONDS)
         self._check()
         if left:
             raise TimeoutError(f"Kafka acknowledged all but {left} messages within {_FLUSH_SECONDS:.0f} s")
 
+    def snapshot(self) -> None:
+        self._writer.barrier()
+
     def close(self) -> None:
         # No flush: what is not acknowledged is read and sent again.
+        self._writer.stop()
         self._producer.purge()
         self._producer.poll(0)
+
+
+def _encoded(items: list[Item]) -> Iterator[Messages]:
+    """The messages of `items`; neighbouring rows of one kind are encoded together."""
+    for kind, group in groupby(items, lambda item: (item.topic, item.encode) if isinstance(item, Rows) else None):
+        if kind is None:
+            yield from (item for item in group if isinstance(item, Messages))
+        else:
+            topic, encode = kind
+            yield encode(topic, pl.concat([item.rows for item in group if isinstance(item, Rows)]))

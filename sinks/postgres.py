@@ -85,7 +85,7 @@ class _Pending:
     """What is still to be written. Rows that are written again and again wait a moment for their next version."""
 
     def __init__(self) -> None:
-        self._appends: dict[Table, list[pl.DataFrame]] = {}
+        self._appends: dict[Table, list[Write]] = {}
         self._windows: dict[tuple[Any, ...], Window] = {}
         self._events: dict[str, Description] = {}
         self._progress: dict[tuple[int, int], Progress] = {}
@@ -95,7 +95,7 @@ class _Pending:
         for item in items:
             for row in item if isinstance(item, list) else [item]:
                 if isinstance(row, Write):
-                    self._appends.setdefault(row.table, []).append(row.frame)
+                    self._appends.setdefault(row.table, []).append(row)
                 elif isinstance(row, Window):
                     self._windows[row[:7]] = row
                 elif isinstance(row, Progress):
@@ -110,8 +110,8 @@ class _Pending:
             writes.append(tables.events(list(self._events.values())))
             self._events = {}
         for table in _APPEND_ORDER:
-            if frames := self._appends.pop(table, []):
-                frame = pl.concat(frames)
+            if gathered := self._appends.pop(table, []):
+                frame = gathered[0].prepare(pl.concat([write.rows for write in gathered]))
                 if frame.height:
                     writes.append(Write(table, frame))
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,12 +29,26 @@ class Table:
     key: tuple[str, ...] = ()
 
 
+def _as_they_are(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows
+
+
 @dataclass(frozen=True)
 class Write:
-    """Rows for one table; `frame` has the table's columns, in order, in the units of the database."""
+    """Rows for one table, as the flow has them; `frame` is what the table takes.
+
+    The flow hands over `rows`, and the sink's thread prepares those of many batches at once: a frame of one row costs
+    as much to prepare as one of a thousand.
+    """
 
     table: Table
-    frame: pl.DataFrame
+    rows: pl.DataFrame
+    prepare: Callable[[pl.DataFrame], pl.DataFrame] = _as_they_are
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The table's columns, in order, in the units of the database."""
+        return self.prepare(self.rows)
 
 
 class Progress(NamedTuple):
@@ -121,42 +136,57 @@ METRICS = Table("system_metrics", ("metric_name", "metric_value", "timestamp"))
 
 def history(rows: pl.DataFrame) -> Write:
     """Accepted price rows with `late`."""
-    return Write(PRICE_HISTORY, rows.with_columns(to_units(*MONEY)).select(PRICE_HISTORY.columns))
+    return Write(PRICE_HISTORY, rows, _history_frame)
 
 
 def quarantine(rows: pl.DataFrame) -> Write:
     """Price rows held out, with their `reason`."""
-    return Write(QUARANTINE, rows.with_columns(to_units(*MONEY)).select(QUARANTINE.columns))
+    return Write(QUARANTINE, rows, _quarantine_frame)
 
 
 def price_changes(rows: pl.DataFrame) -> Write:
     """The rows of a frame with `changes.CHANGE_SCHEMA` whose all-in price is another than before."""
-    changed = rows.filter(pl.col("change") != 0)
-    return Write(
-        PRICE_CHANGES,
-        changed.with_columns(
-            *to_units("change"),
-            old_price=to_units("previous_total")[0],
-            new_price=to_units("total_price")[0],
-            change_percent=percent("change_percent"),
-        ).select(PRICE_CHANGES.columns),
-    )
+    return Write(PRICE_CHANGES, rows, _changes_frame)
 
 
 def alerts(rows: pl.DataFrame, channel: str | None) -> list[Write]:
     """What `rules.price_drops` fired and, when there is a channel, its deliveries: to be committed together."""
-    fired = rows.with_columns(
+    writes = [Write(ALERTS, rows, _alerts_frame)]
+    if channel is not None:
+        writes.append(Write(OUTBOX, rows.select("alert_id", channel=pl.lit(channel))))
+    return writes
+
+
+def _history_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(to_units(*MONEY)).select(PRICE_HISTORY.columns)
+
+
+def _quarantine_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(to_units(*MONEY)).select(QUARANTINE.columns)
+
+
+def _changes_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    return (
+        rows.filter(pl.col("change") != 0)
+        .with_columns(
+            *to_units("change"),
+            old_price=to_units("previous_total")[0],
+            new_price=to_units("total_price")[0],
+            change_percent=percent("change_percent"),
+        )
+        .select(PRICE_CHANGES.columns)
+    )
+
+
+def _alerts_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(
         alert_timestamp="timestamp",
         old_price=to_units("previous_total")[0],
         new_price=to_units("total_price")[0],
         drop_amount=-to_units("change")[0],
         drop_percent=-percent("change_percent"),
         price_id="id",
-    )
-    writes = [Write(ALERTS, fired.select(ALERTS.columns))]
-    if channel is not None:
-        writes.append(Write(OUTBOX, rows.select("alert_id", channel=pl.lit(channel))))
-    return writes
+    ).select(ALERTS.columns)
 
 
 _WINDOW_FRAME = dict.fromkeys(PRICE_WINDOWS.columns[:5], pl.String) | {

@@ -211,8 +211,9 @@ def test_a_full_queue_makes_the_flow_wait_and_loses_nothing(mock_kafka: MockKafk
 
 def test_a_full_queue_with_the_broker_away_is_an_error_and_no_endless_wait(part: Callable[..., Any]) -> None:
     sink = part(f"127.0.0.1:{free_port()}", **{"queue.buffering.max.messages": 5, "message.timeout.ms": 300})
+    sink.write_batch([Messages("t", ["k"] * 50, [b"v"] * 50)])
     with pytest.raises(KafkaException):
-        sink.write_batch([Messages("t", ["k"] * 50, [b"v"] * 50)])
+        sink.snapshot()
 
 
 def test_a_crash_sends_nothing_more(part: Callable[..., Any]) -> None:

@@ -94,12 +94,19 @@ class Core:
                 f"{table} {key}: {self.tables[table][key]} then {row}"
             )
 
+    def notify(self) -> None:
+        """Let the windows that wait in the shards leave them, as a timer does."""
+        for logic in self._logics:
+            for output in logic.on_notify()[0]:
+                self.tables["windows"] |= {window[:7]: tuple(window[7:]) for window in output.windows}
+
     def finish(self) -> None:
         """Read on to the end, and let every partition say that it is idle."""
         for partition in self.left:
             self.take(partition, 1 << 30)
         for partition in range(self._log.partitions):
             self.take(partition, 0, _LONG_AFTER)
+        self.notify()
 
 
 def _by_id(rows: pl.DataFrame, *columns: str) -> dict[int, tuple[Any, ...]]:
@@ -120,7 +127,9 @@ def random_run(log: Log, draw: Random, shards: int) -> Core:
         elif crashes and (what < 0.35 or not core.left):
             core.restore(saved)
             crashes -= 1
-        elif what < 0.4:
+        elif what < 0.38:
+            core.notify()
+        elif what < 0.43:
             core.take(draw.randrange(log.partitions), 0)  # a partition that starts says so with an empty batch
         elif core.left:
             # Idle marks before the end are harmless where an event has one partition, which is what keys are for.

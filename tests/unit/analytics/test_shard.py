@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -9,9 +10,8 @@ import msgspec
 import polars as pl
 import pytest
 
-from analytics.schema import row_id, split_id
-from analytics.shard import Description, Shard, ShardBatch, ShardOutput, descriptions, route
-from analytics.windows import partials
+from analytics.schema import split_id
+from analytics.shard import Description, Shard, ShardBatch, ShardOutput, route
 from tests.support.logs import LATENESS, NOON, at, event, frame, micros
 
 T = micros(NOON)
@@ -38,9 +38,8 @@ class Run:
 
     def step(self, rows: pl.DataFrame, partition: int, reach: float) -> ShardOutput:
         news = ShardBatch(partition, self.partitions, T + round(reach * 1e6), None, rows if rows.height else None)
-        news.parts.extend(partials(rows.filter(~pl.col("late"))))
-        news.named.extend(descriptions(rows))
-        return self.shard.step(news)
+        output = self.shard.step(news)
+        return replace(output, windows=[*output.windows, *self.shard.take_windows()])
 
     def reach(self, seconds: float, partition: int = 0) -> list[tuple[Any, ...]]:
         return self.feed(partition=partition, reach=seconds) if seconds is not None else []
@@ -120,16 +119,17 @@ def test_the_newest_description_of_an_event_stands(run: Run) -> None:
     assert told(event_name="Same time, later id", timestamp=at(20)) == [("Same time, later id", None)]
 
 
-def test_a_batch_describes_each_event_once_by_its_newest_named_row() -> None:
+def test_a_batch_describes_each_event_once_by_its_newest_named_row(run: Run) -> None:
     rows = frame(
         event(event_name="A", timestamp=at(2), venue="Hall", event_date=at(9)), event(event_name="B", timestamp=at(1)),
         event(timestamp=at(3)), event(event_id="e2"), event(event_id="e3", event_name="C"),
     )  # fmt: skip
-    found = {told.event_id: (order, told) for order, told in descriptions(rows)}
-    assert found["e1"] == ((T + 2_000_000, row_id(1, 0, 0)), Description("e1", "A", "Hall", T + 9_000_000, None, None))
-    assert found["e2"][1].event_name is None
-    assert (len(found), len(descriptions(rows))) == (3, 3)
-    assert descriptions(rows.clear()) == []
+    found = {told.event_id: told for told in run.step(rows, 0, 0).events}
+    assert found == {
+        "e1": Description("e1", "A", "Hall", T + 9_000_000, None, None),
+        "e2": Description("e2", None, None, None, None, None),
+        "e3": Description("e3", "C", None, None, None, None),
+    }
 
 
 def test_windows_are_told_once_a_step_with_their_last_content(run: Run) -> None:

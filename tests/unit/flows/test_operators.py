@@ -35,23 +35,42 @@ def test_every_shard_is_told_a_partition_s_watermark_with_rows_or_without() -> N
     assert {news.watermark for news in told.values()} == {T + 30_000_000}
     assert sum(news.rows is not None for news in told.values()) == 1
     empty = dict(_to_shards(clocked(idle_since=5), 3, {}))
-    assert [(n.idle_since, n.rows, n.parts, n.named) for n in empty.values()] == [(5, None, [], [])] * 3
+    assert [(n.idle_since, n.rows) for n in empty.values()] == [(5, None)] * 3
 
 
-def test_rows_partials_and_descriptions_of_an_event_go_to_one_shard() -> None:
+def test_the_rows_of_an_event_go_to_one_shard() -> None:
     values = [message(event_id=f"e{i % 9}", event_name="N") for i in range(40)]
     for shard, news in _to_shards(clocked(*values), 7, cache := {}):
         events = set() if news.rows is None else set(news.rows["event_id"])
-        assert events == {p.event_id for p in news.parts} == {told.event_id for _, told in news.named}
         assert {str(cache[event]) for event in events} <= {shard}
 
 
 def test_late_and_quarantined_rows_are_in_no_window() -> None:
     found = clocked(message(timestamp=at(90)), message(timestamp=at(29)), message(price=0), message(timestamp=at(30)))
     assert (found.rows["late"].to_list(), found.held["reason"].to_list()) == ([False, True, False], ["zero_price"])
-    [news] = [n for _, n in _to_shards(found, 1, {})]
+    [(_, news)] = _to_shards(found, 1, {})
     assert news.rows is not None
-    assert (news.rows.height, sum(p.observations for p in news.parts)) == (3, 2)
+    assert news.rows.height == 3
+    shard = _ShardLogic(LATENESS, None)
+    told = [window for output in (*shard.on_batch([news])[0], *shard.on_notify()[0]) for window in output.windows]
+    assert [w.observations for w in told if w.seconds == 86400 and w.source] == [2]
+
+
+def test_open_windows_wait_a_moment_for_their_next_row_and_survive_a_restart() -> None:
+    """What has not left the shard yet is in its snapshot, and leaves it after a restart by itself."""
+    shard = _ShardLogic(LATENESS, None)
+    assert shard.notify_at() is None
+    [(_, news)] = _to_shards(clocked(message(timestamp=at(90))), 1, {})
+    [output] = shard.on_batch([news])[0]
+    assert output.windows == []
+    assert shard.notify_at() is not None
+    again = _ShardLogic(LATENESS, shard.snapshot())
+    assert again.notify_at() is not None
+    for logic in (shard, again):
+        [output] = logic.on_notify()[0]
+        assert len(output.windows) == 6
+        assert logic.notify_at() is None
+        assert [o.windows for o in logic.on_eof()[0]] == [[]]
 
 
 def test_quarantined_prices_still_move_the_clock() -> None:

@@ -72,6 +72,16 @@ class Result:
         return self.expected == self.actual and not self.missing and not self.extra
 
 
+@dataclass(frozen=True)
+class _Arrow:
+    """A frame as nothing but an Arrow stream: DuckDB takes that without pyarrow, which a Polars frame would ask for."""
+
+    frame: pl.DataFrame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.frame.__arrow_c_stream__(requested_schema)
+
+
 class Oracle:
     """The expected tables of one log.
 
@@ -86,7 +96,7 @@ class Oracle:
         self._stream = stream
         self._duck = duckdb.connect(":memory:")
         self._duck.execute("SET TimeZone = 'UTC'")
-        self._duck.register("log_frame", log.select(LOG_SCHEMA.keys()))
+        self._duck.register("log_frame", _Arrow(log.select(LOG_SCHEMA.keys())))
         self._duck.execute("CREATE TABLE log AS FROM log_frame")
         script = resources.files("oracle").joinpath("expected.sql").read_text()
         for name, value in (
@@ -120,13 +130,13 @@ class Oracle:
     def _lake(self, lake: Path) -> Result:
         files = sorted(str(path) for path in Path(lake, "prices").glob(f"day=*/{self._stream:04d}-*.parquet"))
         query = _LAKE.format(files=files) if files else "SELECT * FROM lake LIMIT 0"
-        return self._table("lake", self._duck.sql(query).pl())
+        return self._table("lake", pl.DataFrame(self._duck.sql(query)))
 
     def _table(self, table: str, actual: pl.DataFrame) -> Result:
         names = [f"c{i}" for i in range(actual.width)]
         # Everything is compared as text: whatever a type would hide shows.
         self._duck.register(
-            "actual_frame", actual.rename(dict(zip(actual.columns, names, strict=True))).cast(pl.String)
+            "actual_frame", _Arrow(actual.rename(dict(zip(actual.columns, names, strict=True))).cast(pl.String))
         )
         columns = ", ".join(names)
         texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in names)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,12 @@ def test_each_message_is_judged_and_read_as_the_flow_does() -> None:
     theirs = accepted.select(*(f'"{c}"' for c in (*columns, "total", "time", "event_date"))).fetchall()
     for one, other in zip(ours.iter_rows(), theirs, strict=True):
         assert one == other, names[one[0]]
+
+
+def test_no_pyarrow_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no dependency of ours, and DuckDB asks for it when it is handed a Polars frame."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert Oracle(random_log(Random(1)).frame()).count("price_history") > 0
 
 
 # Not blind

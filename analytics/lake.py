@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from analytics.schema import MICROS, MONEY, PRICE_SCHEMA, listing_key
+from analytics.schema import MICROS, MONEY, PRICE_SCHEMA, UTC, listing_key
 
 if TYPE_CHECKING:
     import duckdb
@@ -92,11 +92,21 @@ def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in found)
         connection.execute(f"CREATE VIEW all_prices AS FROM read_parquet([{listed}], hive_partitioning = false)")
     else:
-        empty = pl.DataFrame(schema={c: PRICE_SCHEMA.get(c, pl.String) for c in LAKE_COLUMNS})  # noqa: F841
-        connection.execute("CREATE TABLE all_prices AS FROM empty")
+        columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in LAKE_COLUMNS)
+        connection.execute(f"CREATE TABLE all_prices ({columns})")
     connection.execute("CREATE VIEW prices AS SELECT * EXCLUDE (reason) FROM all_prices WHERE reason IS NULL")
     allowed = str(Path(directory).resolve()).replace("'", "''")
     connection.execute(f"SET allowed_directories = ['{allowed}']")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _sql_type(column: str) -> str:
+    """The DuckDB type that a column of the lake's files has."""
+    if column in MONEY:
+        return "DOUBLE"
+    if column == "late":
+        return "BOOLEAN"
+    kind = PRICE_SCHEMA.get(column, pl.String)
+    return {pl.Int64: "BIGINT", pl.Int32: "INTEGER", UTC: "TIMESTAMPTZ"}.get(kind, "VARCHAR")

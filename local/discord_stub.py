@@ -36,9 +36,8 @@ class DiscordStub:
         self.lock = threading.Lock()
         self._path = f"/api/webhooks/1/{token}"
         self._times: deque[float] = deque()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.stub = self  # type: ignore[attr-defined]
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.stub = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="discord-stub", daemon=True
         )
@@ -132,11 +131,20 @@ def _refusal(body: Any) -> str | None:
     return None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    stub: DiscordStub
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that was killed in the middle of a request is part of the play
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        stub: DiscordStub = self.server.stub  # type: ignore[attr-defined]
+        assert isinstance(self.server, _Server)
+        stub = self.server.stub
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         with stub.lock:
             stub.requests += 1

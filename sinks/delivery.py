@@ -21,7 +21,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 import settings as configuration
 from sinks import discord, outbox
 from sinks.discord import Answer, Outcome, Webhook
-from sinks.postgres import OUTBOX_CHANNEL
+from sinks.postgres import OUTBOX_CHANNEL, first_line
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,12 @@ class Delivery:
                 with psycopg.connect(self._dsn, autocommit=True, connect_timeout=10) as connection:
                     self._serve(connection)
             except psycopg.Error as error:
-                log.warning("delivery: Postgres: %s", str(error).strip().splitlines()[0])
+                log.warning("delivery: Postgres: %s", first_line(error))
                 self._stopped.wait(1.0)
+            except Exception as error:
+                # Alerts must not end for good because of one that nobody foresaw. Its text may quote an address: leave it out.
+                log.error("delivery: %s; starting again", type(error).__name__)
+                self._stopped.wait(_LOOK_AGAIN)
 
     def stop(self) -> None:
         """End soon; a post on its way is not waited for."""

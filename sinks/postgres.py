@@ -157,7 +157,7 @@ class Database:
             except _PASSING as error:
                 if time.monotonic() - started > self._retry_seconds:
                     raise
-                log.warning("Postgres: %s; again in %.1f s", str(error).strip().splitlines()[0], pause)
+                log.warning("Postgres: %s; again in %.1f s", first_line(error), pause)
                 self.close()
                 time.sleep(pause)
                 pause = min(pause * 2, 5.0)
@@ -167,6 +167,11 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong in one line: Postgres adds the statement and hints on others."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 _PASSING = (

@@ -57,9 +57,6 @@ class Settings(BaseSettings):
     allowed_lateness_seconds: PositiveFloat = Field(
         60, description="How far behind its partition's newest event time a price may be and still count in windows"
     )
-    reorder_seconds: PositiveFloat = Field(
-        5, description="How long, in event time, prices of messages without a key wait to be put in order"
-    )
     idle_after_seconds: PositiveFloat = Field(
         5, description="A partition without messages for this long no longer holds the watermark back"
     )

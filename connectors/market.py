@@ -37,7 +37,7 @@ _VENUES = (
     ("Union Field", "Denver", "CO"), ("The Orchard", "Austin", "TX"),
 )  # fmt: skip
 _SECTIONS = (("Floor", 2.4), ("101", 1.7), ("102", 1.6), ("114", 1.5), ("201", 1.0), ("215", 0.9), ("GA", 0.75))
-_HISTORY_RATE = 2.0
+_MOVES_A_MINUTE = 0.4
 _FEES = {"seatgeek": 0.22, "ticketmaster": 0.18, "stubhub": 0.27}
 
 
@@ -111,17 +111,26 @@ class Market:
             for listing in event.listings:
                 yield self._observe(event, listing, now)
 
-    def history(self, start: datetime, until: datetime, rate: float) -> Iterator[dict[str, object]]:
-        """Every listing at `start`, and `rate` observations a second of event time from there `until`."""
-        yield from self.opening(start)
-        for step in range(int((until - start).total_seconds() * rate)):
-            yield self.tick(start + timedelta(seconds=step / rate))
+    def history(self, start: datetime, until: datetime) -> Iterator[dict[str, object]]:
+        """Every listing once a minute of event time from `start` to `until`, as pollers see them."""
+        pairs = [(event, listing) for event in self._events for listing in event.listings]
+        self._random.shuffle(pairs)
+        for minute in range(int((until - start).total_seconds() // 60)):
+            for place, (event, listing) in enumerate(pairs):
+                if self._random.random() < _MOVES_A_MINUTE:
+                    self._move(event, listing)
+                yield self._observe(event, listing, start + timedelta(minutes=minute + place / len(pairs)))
 
     def tick(self, now: datetime) -> dict[str, object]:
         """The next observation: some listing, looked at again."""
         draw = self._random
         event = draw.choice(self._events)
         listing = draw.choice(event.listings)
+        self._move(event, listing)
+        return self._observe(event, listing, now)
+
+    def _move(self, event: _Event, listing: _Listing) -> None:
+        draw = self._random
         if listing.restore is not None:
             listing.price, listing.restore = listing.restore, None  # half of all sudden lows are gone at the next look
         elif (luck := draw.random()) < 0.45:
@@ -132,7 +141,6 @@ class Market:
             listing.restore = listing.price
             listing.price *= draw.uniform(0.6, 0.9)
         listing.price = min(max(listing.price, 5.0), 5000.0)
-        return self._observe(event, listing, now)
 
     def _observe(self, event: _Event, listing: _Listing, now: datetime) -> dict[str, object]:
         price = round(listing.price, 2)
@@ -182,7 +190,7 @@ def publish(
 ) -> int:
     """Publish the opening and then `rate` observations a second until `stop` holds True or `limit` is reached.
 
-    With `history`, the opening is that long ago, and what went on since comes first, thinly and at once.
+    With `history`, so much of the past comes first, every listing once a minute, in place of the opening.
 
     Returns how many messages the brokers acknowledged.
 
@@ -209,7 +217,7 @@ def publish(
         producer.poll(0)
 
     now = datetime.now(UTC)
-    for event in market.history(now - history, now, _HISTORY_RATE):
+    for event in market.history(now - history, now) if history else market.opening(now):
         send(event)
     opened, began = sent, time.monotonic()
     while not stop and not errors and (limit is None or sent < limit):

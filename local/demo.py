@@ -31,7 +31,7 @@ from oracle.compare import Oracle, report
 from oracle.log import read
 
 _LATENESS = "10"
-_HISTORY = "120"  # minutes, so that the first chart has a shape
+_MARKET = ["--listings", "720", "--history", "45"]  # minutes of past, so that the first chart has a shape
 _COUNTS = (
     "SELECT (SELECT count(*) FROM price_history), (SELECT count(*) FROM quarantine), (SELECT count(*) FROM dead_letters), "
     "(SELECT count(*) FROM price_changes), (SELECT count(*) FROM price_windows), (SELECT count(*) FROM price_drop_alerts), "
@@ -100,9 +100,9 @@ class Demo:
         made = self._child("store", ["bytewax.recovery", str(recovery), "1"])
         if made.process.wait(60):
             raise Failed(f"the recovery store could not be made:\n{made.tail()}")
-        self._child("market", ["connectors.market", "--rate", str(self.rate), "--history", _HISTORY])
+        self._child("market", ["connectors.market", "--rate", str(self.rate), *_MARKET])
         broker.await_topic("raw_prices")
-        self._say(f"market     mock listings: two hours that went before, then {self.rate:.0f} price events a second")
+        self._say(f"market     mock listings: 45 minutes that went before, then {self.rate:.0f} price events a second")
         self._child("flow", ["bytewax.run", "flows.prices", "-r", str(recovery), "-s", "5", "-b", "60"])
         self._await("flow", postgres, "SELECT 1 FROM pipeline_progress LIMIT 1")
         self._say("flow       reading raw_prices, writing Postgres, Parquet, Kafka and Discord")

@@ -322,7 +322,8 @@ def test_polars_and_duckdb_read_the_same_prices(filled: Path) -> None:
     assert frame.select("timestamp", "id").rows() == sorted(frame.select("timestamp", "id").rows())
     columns = [name for name in LAKE_COLUMNS if name != "reason"]
     ours = frame.with_columns(to_units(*MONEY)).select(columns)
-    theirs = lake.connect(filled).sql('FROM prices ORDER BY "timestamp", id').pl().select(columns)
+    relation = lake.connect(filled).sql('FROM prices ORDER BY "timestamp", id')
+    theirs = pl.DataFrame(relation).select(columns)
     assert_frame_equal(theirs.cast(dict(ours.schema)), ours)  # type: ignore[arg-type]
 
 

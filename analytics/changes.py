@@ -25,7 +25,7 @@ Previous = tuple[int | None, int | None, int | None]
 """(price, all-in price, event time in microseconds) of the row before, or three nulls."""
 
 NOTHING: Previous = (None, None, None)
-_PREVIOUS_SCHEMA = {"previous_price": pl.Int64, "previous_total": pl.Int64, "previous_timestamp": pl.Int64}
+_PREVIOUS = ("previous_price", "previous_total", "previous_timestamp")
 
 
 def detect(state: dict[str, Last], rows: pl.DataFrame) -> list[Previous]:
@@ -63,6 +63,8 @@ def with_changes(rows: pl.DataFrame, previous: list[Previous]) -> pl.DataFrame:
     change = pl.col("total_price") - pl.col("previous_total")
     # Whole numbers throughout: 2e18 at most, as quarantine keeps prices below a million.
     percent = change.sign() * ((change.abs() * 2_000_000 + pl.col("previous_total")) // (2 * pl.col("previous_total")))
-    return rows.hstack(pl.DataFrame(previous, schema=_PREVIOUS_SCHEMA, orient="row")).with_columns(
+    columns = zip(*previous, strict=True) if previous else ([], [], [])
+    before = [pl.Series(name, column, dtype=pl.Int64) for name, column in zip(_PREVIOUS, columns, strict=True)]
+    return rows.hstack(before).with_columns(
         pl.col("previous_timestamp").cast(UTC), change=change, change_percent=percent
     )

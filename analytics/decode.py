@@ -152,11 +152,8 @@ def decode(values: list[bytes | None], keys: list[bytes | None], log_times: list
 def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
     for name in _TIMES:
         columns[name] = [None if t is None else _micros(t) for t in columns[name]]
-    for name in _EMPTY_IS_NONE:
-        if "" in columns[name]:
-            columns[name] = [None if v == "" else v for v in columns[name]]
     # A column that nobody filled in costs nothing further than a null literal at the end.
-    columns = {n: v for n, v in columns.items() if n in _ALWAYS or v.count(None) < len(v)}
+    columns = {n: v for n, v in columns.items() if n in _ALWAYS or v[0] is not None or v.count(None) < len(v)}
     try:
         frame = pl.DataFrame(columns, schema={n: _FRAME[n] for n in columns})
     except (TypeError, pl.exceptions.PolarsError):
@@ -171,6 +168,7 @@ def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
     frame = (
         frame.lazy()
         .with_columns(**missing)
+        .with_columns(pl.when(pl.col(n) != "").then(n).alias(n) for n in _EMPTY_IS_NONE if n in columns)
         .with_columns(
             *((pl.col(name) * schema.MICROS).round() for name in money),
             *(

@@ -46,7 +46,8 @@ def decode_prices(step_id: str, up: Stream[RawBatch], topic: str) -> Stream[Deco
     """Decode each batch of messages; none is lost, and none fails its neighbours."""
 
     def decode_batch(raw: RawBatch) -> Decoded:
-        ids = [row_id(raw.stream, raw.partition, offset) for offset in raw.offsets]
+        first = row_id(raw.stream, raw.partition, 0)
+        ids = [first + offset for offset in raw.offsets]
         found = decode(raw.values, raw.keys, raw.log_times, ids)
         dead = [
             DeadLetter(

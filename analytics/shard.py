@@ -18,7 +18,7 @@ from analytics import changes
 from analytics.clock import SharedClock
 from analytics.windows import Window, Windows
 
-_VERSION = 3
+_VERSION = 4
 _BEFORE_ALL = (-(1 << 62), 0)
 
 
@@ -64,9 +64,10 @@ class ShardOutput:
 
 
 class Shard:
-    """The state of one shard; `step` decides, `dump` and `load` carry it through a restart."""
+    """The state of one shard of `of`; `step` decides, `dump` and `load` carry it through a restart."""
 
-    def __init__(self, lateness: int) -> None:
+    def __init__(self, lateness: int, of: int = 1) -> None:
+        self._of = of
         self._clock = SharedClock(lateness)
         # Two chains, so that a listing fed in both ways still depends on nothing but the log.
         self._last: dict[str, changes.Last] = {}
@@ -146,26 +147,27 @@ class Shard:
         waiting = None if self._waiting is None else self._waiting.write_ipc(None).getvalue()
         clock = self._clock
         return msgspec.msgpack.encode(
-            (_VERSION, clock.lateness, clock.partitions, clock.watermark, self._last, self._last_unkeyed,
+            (_VERSION, clock.lateness, self._of, clock.partitions, clock.watermark, self._last, self._last_unkeyed,
              self._windows.dump(), self._events, waiting)
         )  # fmt: skip
 
     @classmethod
-    def load(cls, dumped: bytes, lateness: int) -> Shard:
+    def load(cls, dumped: bytes, lateness: int, of: int = 1) -> Shard:
         """The state that `dump` gave.
 
         Raises:
-            ValueError: it was written by another version, or with another allowed lateness.
+            ValueError: it was written by another version, with another allowed lateness, or by one of more or fewer
+                shards, among which the events were spread otherwise.
         """
-        version, old_lateness, *values = msgspec.msgpack.decode(dumped)
-        if version != _VERSION or old_lateness != lateness:
+        dump = msgspec.msgpack.decode(dumped)
+        written_by, values = tuple(dump[:3]), dump[3:]
+        if written_by != (_VERSION, lateness, of):
             raise ValueError(
-                f"the recovery store holds state of version {version} with an allowed lateness of {old_lateness / 1e6} s; "
-                f"this is version {_VERSION} with {lateness / 1e6} s. Start with a new recovery store: the tables are "
-                "rebuilt from the topic."
+                f"the recovery store was written with (version, allowed lateness in us, shards) = {written_by}, and "
+                f"this is {(_VERSION, lateness, of)}. Start with a new recovery store: the tables are rebuilt from the topic."
             )
         partitions, watermark, last, last_unkeyed, windows, events, waiting = values
-        shard = cls(lateness)
+        shard = cls(lateness, of)
         shard._clock = SharedClock(lateness, partitions, {}, watermark)
         shard._last = {listing: tuple(facts) for listing, facts in last.items()}
         shard._last_unkeyed = {listing: tuple(facts) for listing, facts in last_unkeyed.items()}

@@ -150,9 +150,13 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
             log.error("%s: %d messages were removed by retention before they were read", where, low - offset)
             return low
         if not low <= offset <= self._log_end:
-            raise LostOffsets(
-                f"{where}: the next message to read is {offset}, and the topic holds {low} to {self._log_end - 1}. "
+            advice = (
                 "Set KAFKA_ON_LOST_OFFSETS=earliest to go on without what retention removed."
+                if offset < low
+                else "The topic was cut short, or the store is of another cluster: start with a new recovery store."
+            )
+            raise LostOffsets(
+                f"{where}: the next message to read is {offset}, and the topic holds {low} to {self._log_end - 1}. {advice}"
             )
         return offset
 
@@ -222,7 +226,11 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         return (self._made, self._next)
 
     def close(self) -> None:
-        self._consumer.close()
+        # With the broker away, closing waits for the last offset commit, which is for lag tools only; the last
+        # snapshot must not wait with it.
+        closing = threading.Thread(target=self._consumer.close, name="close-consumer", daemon=True)
+        closing.start()
+        closing.join(1)
 
 
 class _Watch:

@@ -25,9 +25,13 @@ def main() -> None:
         "--behind-proxy", action="store_true",
         help="allow an address that other machines reach; only behind a proxy that asks for a log-in",
     )  # fmt: skip
-    allow_remote = parser.parse_args().behind_proxy
+    parser.add_argument(
+        "--published-on-loopback", action="store_true",
+        help="allow any address, for a container whose port is published on 127.0.0.1 only",
+    )  # fmt: skip
+    chosen = parser.parse_args()
     settings = load()
-    app = create_app(settings, allow_remote=allow_remote)
+    app = create_app(settings, allow_remote=chosen.behind_proxy, published_on_loopback=chosen.published_on_loopback)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every tick says nothing
     try:
         server = make_server(

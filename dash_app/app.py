@@ -26,17 +26,18 @@ _PAGE = """<!DOCTYPE html>
 </html>"""
 
 
-def create_app(settings: Settings, *, allow_remote: bool = False) -> Dash:
+def create_app(settings: Settings, *, allow_remote: bool = False, published_on_loopback: bool = False) -> Dash:
     """The dashboard over the database that the settings name. Nothing connects before the first request.
 
     Args:
         settings: `dash_host` and the `postgres_*` fields are used.
         allow_remote: an authenticating proxy stands in front, so other machines may reach it.
+        published_on_loopback: it listens inside a container, whose port only this machine's loopback reaches.
 
     Raises:
         SystemExit: `dash_host` is not a loopback address and `allow_remote` is not set.
     """
-    security.check_bind(settings.dash_host, allow_remote=allow_remote)
+    security.check_bind(settings.dash_host, allow_remote=allow_remote or published_on_loopback)
     app = Dash(
         "dash_app", title="ConScope", update_title="", index_string=_PAGE, serve_locally=True,
         enable_mcp=False, compress=False,

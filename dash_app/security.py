@@ -71,9 +71,7 @@ def protect(server: Flask, policy: str, *, allow_remote: bool) -> None:
     """
 
     def guard() -> None:
-        if allow_remote:
-            return
-        if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        if not allow_remote and not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
             abort(403)
         origin = request.headers.get("Origin")
         if request.method == "POST" and origin and urlsplit(origin).netloc != request.host:

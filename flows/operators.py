@@ -131,8 +131,8 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
     Processing time decides when they leave, never what is in them; those that wait are part of the snapshot.
     """
 
-    def __init__(self, lateness: int, state: bytes | None) -> None:
-        self._shard = Shard(lateness) if state is None else Shard.load(state, lateness)
+    def __init__(self, lateness: int, state: bytes | None, of: int = 1) -> None:
+        self._shard = Shard(lateness, of) if state is None else Shard.load(state, lateness, of)
         self._due: datetime | None = datetime.now(UTC) if self._shard.has_windows else None
 
     @override
@@ -176,7 +176,7 @@ def track_listings(step_id: str, up: Stream[Clocked], shards: int, lateness: tim
 
     spread = op.flat_map("shard", up, to_shards)
     outputs = op.key_rm(
-        "unkey", op.stateful_batch("track", spread, lambda state: _ShardLogic(_micros(lateness), state))
+        "unkey", op.stateful_batch("track", spread, lambda state: _ShardLogic(_micros(lateness), state, shards))
     )
     return Tracked(
         prices=op.flat_map_batch("prices", outputs, _join_compared),

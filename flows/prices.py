@@ -66,7 +66,7 @@ def build(settings: Settings) -> Dataflow:
     to_lake = op.filter_map("lake-rows", clocked, lambda batch: lake_rows(batch.rows, batch.held))
 
     write("postgres", to_postgres, PostgresSink(settings.postgres_dsn, settings.postgres_retry_seconds))
-    write("lake", to_lake, LakeSink(settings.lake_dir))
+    write("lake", to_lake, LakeSink(settings.lake_dir, lambda: database_id(settings)))
     write("kafka", to_kafka, KafkaSink(settings.kafka_client))
     write("delivery", alerts, DeliverySink(settings.postgres_dsn, webhook, settings.alert_max_age_seconds))
     return flow
@@ -83,8 +83,14 @@ def source(settings: Settings) -> KafkaBatchSource:
         idle_after=settings.idle_after_seconds,
         group=settings.kafka_group,
         on_lost=settings.kafka_on_lost_offsets,
-        on_start=lambda: start.once(dsn),
+        on_start=lambda: start.once(dsn, settings.postgres_retry_seconds),
     )
+
+
+def database_id(settings: Settings) -> str:
+    """What the database that these settings name is known by; brings its schema up first."""
+    start.once(settings.postgres_dsn, settings.postgres_retry_seconds)
+    return schema.database_id(settings.postgres_dsn)
 
 
 def lake_rows(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
@@ -94,5 +100,5 @@ def lake_rows(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
     return pl.concat([rows, held], how="diagonal").sort("id")
 
 
+start.under_bytewax_run()
 flow = build(configuration.load())
-start.drain_on_signals()

@@ -11,49 +11,64 @@ import sys
 import threading
 from pathlib import Path
 
+import psycopg
+
 from connectors.kafka import stop_on_sigterm
 from sinks import schema
+from sinks.postgres import Database, first_line
 
 log = logging.getLogger(__name__)
 
 _held: list[int] = []
 _once = threading.Lock()
+_done = False
 
 
-def once(dsn: str) -> None:
-    """Prepare this process; does nothing when it is called again.
+def once(dsn: str, retry_seconds: float) -> None:
+    """Bring the database up and tune the process; does nothing when it is called again.
 
     Raises:
-        SystemExit: another process runs on the same recovery store, or the database cannot be used.
+        SystemExit: the database cannot be used, or was not there for `retry_seconds`.
     """
+    global _done
     with _once:
-        if not _held:
-            _prepare(dsn)
+        if not _done:
+            _prepare(dsn, retry_seconds)
+            _done = True
 
 
-def _prepare(dsn: str) -> None:
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    lock = _lock(recovery_store(sys.argv if _run_by_bytewax() else [], dict(os.environ)))
+def _prepare(dsn: str, retry_seconds: float) -> None:
+    database = Database(dsn, retry_seconds)
     try:
-        schema.migrate(dsn)
+        database.run(lambda _: schema.migrate(dsn))
     except schema.SchemaConflict as error:
         raise SystemExit(f"conscope: {error}") from None
+    except psycopg.Error as error:
+        raise SystemExit(f"conscope: Postgres: {first_line(error)}") from None
+    finally:
+        database.close()
+    bind(recovery_store(sys.argv if _run_by_bytewax() else [], dict(os.environ)), schema.database_id(dsn))
     # Most objects that live at start live for ever; looking them over again and again took 40 % of the CPU.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
-    _held.append(lock)
 
 
-def drain_on_signals() -> None:
-    """Let SIGTERM and SIGINT end the input of a flow that `python -m bytewax.run` runs.
+def under_bytewax_run() -> None:
+    """Take the recovery store for this process, and let SIGTERM and SIGINT end its input.
 
-    Only there: it is called while the flow's module is imported, the one moment that is on the main thread however
-    many workers there are, and an importer that is not `bytewax.run` keeps its own signals.
+    Only when `python -m bytewax.run` imports the flow's module, which is the one moment that is on the main thread
+    however many workers there are, and before Bytewax opens the store: already by opening it, a second process would
+    ruin what the first one resumes from.
+
+    Raises:
+        SystemExit: another process runs on the same recovery store.
     """
-    if _run_by_bytewax():
-        stop_on_sigterm()
+    if not _run_by_bytewax():
+        return
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _held.append(_lock(recovery_store(sys.argv, dict(os.environ))))
+    stop_on_sigterm()
 
 
 def _run_by_bytewax() -> bool:
@@ -71,12 +86,33 @@ def recovery_store(arguments: list[str], environment: dict[str, str]) -> tuple[P
     return (Path(given.recovery_directory), given.process_id) if given.recovery_directory else None
 
 
+def bind(store: tuple[Path, str] | None, database: str) -> None:
+    """Tie a recovery store to the database that it was first used with: its offsets are what stands there.
+
+    Raises:
+        SystemExit: the store belongs to another database.
+    """
+    if store is None:
+        return
+    mark = store[0] / "database"
+    if not mark.exists():
+        mark.write_text(database)
+    elif mark.read_text() != database:
+        raise SystemExit(
+            f"conscope: the recovery store {store[0]} belongs to another database: going on from it would leave out all "
+            "that it has already read. Start with a new store: this database is then filled from the topic."
+        )
+
+
 def _lock(store: tuple[Path, str] | None) -> int:
     """Take the store for this process: two processes on one store both run in Bytewax, and write nonsense."""
     if store is None:
         return -1
     folder, process = store
-    folder.chmod(0o700)  # the store holds pickles: whoever can write there can run code here
+    try:
+        folder.chmod(0o700)  # the store holds pickles: whoever can write there can run code here
+    except PermissionError:
+        log.warning("the recovery store %s is another user's: see to it that only ConScope can write there", folder)
     handle = os.open(folder / f"lock-{process}", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -81,7 +81,7 @@ class Demo:
 
     def run(self) -> int:
         """Start all, watch, and end all; the exit status."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
         broker = EmbeddedBroker()
         self._say(f"broker     embedded Kafka at {broker.bootstrap}")

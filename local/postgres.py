@@ -10,6 +10,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 
 import psycopg
+
+from local.processes import die_with_parent
 
 _START_SECONDS = 30
 
@@ -107,6 +110,7 @@ class EmbeddedPostgres:
             self._process = subprocess.Popen(
                 arguments, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                 user=self._user, start_new_session=True, cwd=self.directory,
+                preexec_fn=die_with_parent(signal.SIGINT),  # a fast shutdown, when we cannot ask for it any more
             )  # fmt: skip
         self._wait(log)
         return self

@@ -10,12 +10,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from settings import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _die_with_parent() -> None:
-    """In the child: ask the kernel for a SIGTERM when the parent dies without saying good-bye (Linux)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
+    """What a child runs first to be sent a signal when its parent dies without saying good-bye; Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # loaded here: between fork and exec little is safe
+    return lambda: prctl(1, number)
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without ConScope's own settings: a child gets those that it is given."""
+    own = {name.upper() for name in Settings.model_fields}
+    return {k: v for k, v in os.environ.items() if k.upper() not in own and not k.upper().startswith("LIBRDKAFKA_")}
 
 
 class Child:
@@ -23,7 +34,7 @@ class Child:
 
     Args:
         arguments: after `python -m`.
-        environment: added to this process's.
+        environment: its settings, and whatever else is to be added to this process's.
         log: where stdout and stderr go.
         cwd: the working directory; the project stays importable.
     """
@@ -32,12 +43,11 @@ class Child:
         self.log = log
         self.name = " ".join(arguments[:2])
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        prepare: Callable[[], None] | None = _die_with_parent if sys.platform == "linux" else None
         with log.open("ab") as out:
             # A session of its own: Ctrl-C in the terminal reaches the parent only, which ends its children in order.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments], env={**os.environ, "PYTHONPATH": path, **environment}, stdout=out,
-                stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, cwd=cwd or ROOT, preexec_fn=prepare,
+                [sys.executable, "-m", *arguments], env={**_inherited(), "PYTHONPATH": path, **environment}, stdout=out,
+                stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, cwd=cwd or ROOT, preexec_fn=die_with_parent(),
             )  # fmt: skip
 
     @property

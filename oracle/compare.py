@@ -128,7 +128,7 @@ class Oracle:
         return results
 
     def _lake(self, lake: Path) -> Result:
-        files = sorted(str(path) for path in Path(lake, "prices").glob(f"day=*/{self._stream:04d}-*.parquet"))
+        files = _uncovered(Path(lake, "prices").glob(f"day=*/{self._stream:04d}-*.parquet"))
         query = _LAKE.format(files=files) if files else "SELECT * FROM lake LIMIT 0"
         return self._table("lake", pl.DataFrame(self._duck.sql(query)))
 
@@ -151,6 +151,19 @@ class Oracle:
             self._duck.execute(f"FROM wanted EXCEPT ALL FROM actual ORDER BY {columns} LIMIT 5").fetchall(),
             self._duck.execute(f"FROM actual EXCEPT ALL FROM wanted ORDER BY {columns} LIMIT 5").fetchall(),
         )
+
+
+def _uncovered(paths: Iterable[Path]) -> list[str]:
+    """Without the files whose messages a wider file of the same day and partition holds, too: joining leaves them."""
+    spans = {}
+    for path in paths:
+        *partition, first, last = path.stem.split("-")
+        spans[path] = ((path.parent, *partition), first, last)
+    return sorted(
+        str(path)
+        for path, (where, first, last) in spans.items()
+        if not any(w == where and f <= first and last <= t and (f, t) != (first, last) for w, f, t in spans.values())
+    )
 
 
 def _fetch(connection: psycopg.Connection[tuple[object, ...]], query: str, width: int) -> pl.DataFrame:

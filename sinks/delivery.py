@@ -30,6 +30,7 @@ DEFAULT_CHANNEL = "discord:default"
 _LOCK = 7_262_839_402
 _LONGEST_PAUSE = 60.0
 _LOOK_AGAIN = 2.0
+_LAST_POST = 5.0
 
 
 class Delivery:
@@ -140,7 +141,8 @@ class _Partition(StatefulSinkPartition[Any, None]):
         self._delivery = None
         if sink.webhook is not None:
             self._delivery = Delivery(sink.dsn, sink.webhook, sink.max_age_seconds)
-            threading.Thread(target=self._delivery.run, name="delivery", daemon=True).start()
+            self._thread = threading.Thread(target=self._delivery.run, name="delivery", daemon=True)
+            self._thread.start()
 
     def write_batch(self, values: list[Any]) -> None:
         pass
@@ -151,6 +153,7 @@ class _Partition(StatefulSinkPartition[Any, None]):
     def close(self) -> None:
         if self._delivery is not None:
             self._delivery.stop()
+            self._thread.join(_LAST_POST)  # a post on its way may still be answered, and then need not be repeated
 
 
 def webhook_of(settings: configuration.Settings) -> Webhook | None:

@@ -129,6 +129,8 @@ def _answer(reply: httpx.Response) -> Answer:
         return Answer(Outcome.AGAIN, wait if "Via" in reply.headers else max(wait, 600.0), error=error)
     if status in (401, 404):
         return Answer(Outcome.GONE, error=error)
+    if status in (502, 504):
+        return Answer(Outcome.LOST, error=error)  # the gateway's words: whoever stands behind it may have taken it
     if status >= 500:
         return Answer(Outcome.AGAIN, error=error)
     return Answer(Outcome.REFUSED, error=error)

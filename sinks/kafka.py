@@ -23,7 +23,6 @@ from settings import ClientConfig
 from sinks.tables import DeadLetter, Metric
 from sinks.writer import Writer
 
-_FLUSH_SECONDS = 60.0
 _MAX_BODY = 700_000
 
 
@@ -193,10 +192,10 @@ class _Partition(StatefulSinkPartition[Item, None]):
             raise KafkaException(self._error)
 
     def _flush(self) -> None:
-        left = self._producer.flush(_FLUSH_SECONDS)
+        # Until each message is acknowledged or given up, which takes `message.timeout.ms` at most.
+        while self._producer.flush(1.0):
+            self._check()
         self._check()
-        if left:
-            raise TimeoutError(f"Kafka acknowledged all but {left} messages within {_FLUSH_SECONDS:.0f} s")
 
     def snapshot(self) -> None:
         self._writer.barrier()

@@ -10,10 +10,13 @@ everything handed over is in files and synced.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -29,22 +32,66 @@ _MERGE_AT = 16
 
 @dataclass(frozen=True)
 class LakeSink(FixedPartitionedSink[pl.DataFrame, None]):
-    """Write price rows (with `late` and `reason`, null unless quarantined) under `directory`."""
+    """Write price rows (with `late` and `reason`, null unless quarantined) under `directory`.
+
+    Args:
+        directory: the lake; one process at a time writes it.
+        owner: tells the database whose stream numbers the files' names use.
+    """
 
     directory: Path
+    owner: Callable[[], str]
 
     def list_parts(self) -> list[str]:
         """One partition: a single writer owns the folder."""
         return ["lake"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
-        """Look what is there, and remove what a crash left half done."""
-        return _Partition(self.directory / "prices")
+        """Look what is there, and remove what a crash left half done.
+
+        Raises:
+            LakeTaken: another process writes this lake, or it was filled from another database.
+        """
+        return _Partition(self.directory, self.owner())
+
+
+class LakeTaken(Exception):
+    """This lake is not for us to write; the message says whose it is."""
+
+
+def _claim(directory: Path, owner: str) -> IO[str]:
+    """Take the lake for this process for as long as the file is open, and for `owner` for good."""
+    directory.mkdir(parents=True, exist_ok=True)
+    mark = (directory / "database").open("a+")
+    try:
+        _take(mark, directory, owner)
+    except BaseException:
+        mark.close()
+        raise
+    return mark
+
+
+def _take(mark: IO[str], directory: Path, owner: str) -> None:
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise LakeTaken(f"another process is writing the lake {directory}; stop it first") from None
+    mark.seek(0)
+    known = mark.read()
+    if not known:
+        mark.write(owner)
+        mark.flush()
+    elif known != owner:
+        raise LakeTaken(
+            f"the lake {directory} was filled from another database, whose numbers its files' names use; "
+            "set LAKE_DIR to a new folder"
+        )
 
 
 class _Partition(StatefulSinkPartition[pl.DataFrame, None]):
-    def __init__(self, directory: Path) -> None:
-        self._lake = LakeWriter(directory)
+    def __init__(self, directory: Path, owner: str) -> None:
+        self._claim = _claim(directory, owner)
+        self._lake = LakeWriter(directory / "prices")
         self._writer: Writer[pl.DataFrame] = Writer("lake", self._write)
 
     def write_batch(self, values: list[pl.DataFrame]) -> None:
@@ -56,6 +103,7 @@ class _Partition(StatefulSinkPartition[pl.DataFrame, None]):
 
     def close(self) -> None:
         self._writer.stop()
+        self._claim.close()
 
     def _write(self, items: list[pl.DataFrame], barrier: bool) -> None:
         self._lake.add(items)
@@ -64,10 +112,16 @@ class _Partition(StatefulSinkPartition[pl.DataFrame, None]):
 
 
 class LakeWriter:
-    """Gathers rows and writes them as files under `directory`."""
+    """Gathers rows and writes them as files under `directory`.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: of the data set.
+        keep_seconds: how long files stay that a joined one has replaced; a reader may hold their names that long.
+    """
+
+    def __init__(self, directory: Path, keep_seconds: float = 3600.0) -> None:
         self._directory = directory
+        self._keep_seconds = keep_seconds
         self._frames: list[pl.DataFrame] = []
         self._durable: dict[tuple[str, int, int], int] = {}
         self.waiting = 0
@@ -75,11 +129,8 @@ class LakeWriter:
         for folder in directory.glob("day=*"):
             for scrap in folder.glob("*.tmp"):
                 scrap.unlink()
-            kept = current_files(folder.glob("*.parquet"))
-            for path in folder.glob("*.parquet"):
-                if path not in kept:
-                    path.unlink()
-            for path in kept:
+            self._sweep(folder)
+            for path in current_files(folder.glob("*.parquet")):
                 name = Name.of(path)
                 key = (folder.name, name.stream, name.partition)
                 self._durable[key] = max(name.last, self._durable.get(key, -1))
@@ -118,7 +169,9 @@ class LakeWriter:
             self._compact(self._directory / day)
 
     def _put(self, folder: Path, name: Name, rows: pl.DataFrame) -> None:
-        folder.mkdir(exist_ok=True)
+        if not folder.exists():
+            folder.mkdir()
+            _sync(self._directory)
         aside, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
         rows.write_parquet(aside, compression="zstd", compression_level=1)
         _sync(aside)
@@ -134,7 +187,13 @@ class LakeWriter:
             rows = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in run])
             first, last = Name.of(run[0]), Name.of(run[-1])
             self._put(folder, Name(first.stream, first.partition, first.first, last.last), rows)
-            for path in run:
+        self._sweep(folder)
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove files that a joined one covers, once no reader that looked before it appeared can still want them."""
+        paths = set(folder.glob("*.parquet"))
+        for path in paths - set(current_files(paths)):
+            if time.time() - path.stat().st_mtime >= self._keep_seconds:
                 path.unlink()
 
 

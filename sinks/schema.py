@@ -29,7 +29,7 @@ def migrate(dsn: str) -> list[str]:
         psycopg.OperationalError: the database is out of reach.
     """
     applied: list[str] = []
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(dsn, connect_timeout=10) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
@@ -55,7 +55,7 @@ def migrate(dsn: str) -> list[str]:
 def register_stream(dsn: str, topic: str, incarnation: str) -> int:
     """The number of this making of a topic, given out on first sight and the same ever after."""
     known = "SELECT id FROM streams WHERE topic = %s AND incarnation = %s"
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
         # Looked up first: an insert uses up one of the 2,047 numbers even when it finds the row already there.
         row = connection.execute(known, (topic, incarnation)).fetchone()
         if row is None:
@@ -65,6 +65,14 @@ def register_stream(dsn: str, topic: str, incarnation: str) -> int:
             row = connection.execute(known, (topic, incarnation)).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def database_id(dsn: str) -> str:
+    """What tells this database from every other; recovery stores and lakes are bound to it."""
+    with psycopg.connect(dsn, connect_timeout=10) as connection:
+        row = connection.execute("SELECT id::text FROM database_identity").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def _migrations() -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ WITH progress AS (
     SELECT sum(log_end - next_offset)::bigint AS lag, sum(accepted)::bigint AS accepted, sum(dead)::bigint AS dead,
            sum(late)::bigint AS late, sum(quarantined)::bigint AS quarantined,
            extract(epoch FROM now() - min(watermark))::float8 AS delay
-    FROM pipeline_progress
+    FROM pipeline_progress WHERE stream = (SELECT max(stream) FROM pipeline_progress)
 ), closed AS (
     SELECT max(window_start) AS start FROM price_windows
     WHERE window_seconds = 60 AND window_start BETWEEN now() - interval '4 minutes' AND now() - interval '1 minute'

@@ -4,6 +4,10 @@
 -- `id` of a price row is the identity of the Kafka message it came from, so that a replay writes the same row:
 --   bits 52-62 stream (a topic and its incarnation, see `streams`), bits 40-51 partition, bits 0-39 offset.
 
+-- Tells this database from every other. Stream numbers mean something only here, so recovery stores and lakes carry it.
+CREATE TABLE database_identity (id uuid NOT NULL);
+INSERT INTO database_identity VALUES (gen_random_uuid());
+
 CREATE TABLE streams (
     id          smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     topic       text NOT NULL,

@@ -192,16 +192,6 @@ def test_a_broker_out_of_reach_fails_the_snapshot(part: Callable[..., Any]) -> N
         sink.write_batch([Messages("t", ["k"], [b"v"])])
 
 
-def test_messages_that_are_not_acknowledged_in_time_fail_the_snapshot(
-    part: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kafka, "_FLUSH_SECONDS", 0.2)
-    sink = part(f"127.0.0.1:{free_port()}")
-    sink.write_batch([Messages("t", ["k"] * 3, [b"v"] * 3)])
-    with pytest.raises(TimeoutError, match="all but 3 messages"):
-        sink.snapshot()
-
-
 def test_a_full_queue_makes_the_flow_wait_and_loses_nothing(mock_kafka: MockKafka, part: Callable[..., Any]) -> None:
     sink = part(mock_kafka.bootstrap, **{"queue.buffering.max.messages": 10})
     sink.write_batch([Messages("full", [str(i) for i in range(500)], [str(i) for i in range(500)])])

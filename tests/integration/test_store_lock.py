@@ -118,6 +118,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """This process as it was before its flow started; put back afterwards."""
     held: list[int] = []
     monkeypatch.setattr(start, "_held", held)
+    monkeypatch.setattr(start, "_done", False)
     monkeypatch.setattr(sys, "argv", ["pytest"])
     monkeypatch.delenv("BYTEWAX_RECOVERY_DIRECTORY", raising=False)
     threshold = gc.get_threshold()
@@ -134,13 +135,15 @@ def test_a_start_locks_the_store_and_makes_the_tables_once(
 ) -> None:
     fresh.setattr(sys, "argv", ["run", "flows.prices", "-r", str(tmp_path)])
     fresh.setattr(start, "_run_by_bytewax", lambda: True)
-    start.once(database.dsn)
+    fresh.setattr(start, "stop_on_sigterm", lambda: None)
+    start.under_bytewax_run()
+    start.once(database.dsn, 5)
     with pytest.raises(SystemExit, match="another process is running on the recovery store"):
         start._lock((tmp_path, "0"))
     with psycopg.connect(database.dsn) as connection:
         assert connection.execute("SELECT to_regclass('price_history') IS NOT NULL").fetchone() == (True,)
     fresh.setattr(schema, "migrate", lambda _: pytest.fail("migrated again"))
-    start.once(database.dsn)
+    start.once(database.dsn, 5)
 
 
 def test_the_earlier_versions_tables_end_the_start_with_a_sentence(
@@ -149,7 +152,7 @@ def test_the_earlier_versions_tables_end_the_start_with_a_sentence(
     with psycopg.connect(database.dsn) as connection:
         connection.execute("CREATE TABLE price_history (id serial)")
     with pytest.raises(SystemExit, match=r"^conscope: this database holds the earlier version's tables"):
-        start.once(database.dsn)
+        start.once(database.dsn, 5)
 
 
 def test_the_arguments_of_other_programs_are_not_taken_for_a_store(
@@ -157,5 +160,30 @@ def test_the_arguments_of_other_programs_are_not_taken_for_a_store(
 ) -> None:
     """As in a test that runs the flow in its own process: `pytest -rA`."""
     fresh.setattr(sys, "argv", ["pytest", "-r", str(tmp_path)])
-    start.once(database.dsn)
+    start.once(database.dsn, 5)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_store_is_taken_when_the_flow_is_imported_before_bytewax_opens_it(
+    fresh: pytest.MonkeyPatch, holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """A second process that only opened the store would change what the first one resumes from."""
+    fresh.setattr(sys, "argv", ["run", "flows.prices", "-r", str(tmp_path)])
+    fresh.setattr(start, "_run_by_bytewax", lambda: True)
+    with pytest.raises(SystemExit, match="another process is running on the recovery store"):
+        start.under_bytewax_run()
+
+
+def test_a_store_stays_with_the_database_it_was_first_used_with(tmp_path: Path) -> None:
+    """Its offsets say what stands in that database; another would lack all that came before."""
+    start.bind((tmp_path, "0"), "one")
+    start.bind((tmp_path, "1"), "one")
+    with pytest.raises(SystemExit, match="belongs to another database"):
+        start.bind((tmp_path, "0"), "other")
+    start.bind(None, "whatever")
+
+
+def test_without_postgres_the_start_ends_with_a_sentence_after_its_patience(fresh: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=r"^conscope: Postgres: .*") as ended:
+        start.once("host=127.0.0.1 port=1 dbname=x user=x password=canary-secret connect_timeout=1", 0.2)
+    assert "canary" not in str(ended.value)

@@ -151,12 +151,14 @@ def test_a_restart_keeps_everything_with_any_number_of_partitions(partitions: in
     assert run.feed(event(price=9), partition=partitions - 1, keyed=True) == [(2, 10, 9)]
 
 
-def test_state_of_another_version_or_lateness_is_refused_with_what_to_do() -> None:
+def test_state_of_another_version_lateness_or_number_of_shards_is_refused_with_what_to_do() -> None:
     dumped = Shard(LATENESS).dump()
-    with pytest.raises(ValueError, match=r"allowed lateness of 60\.0 s.*with 30\.0 s.*new recovery store"):
+    with pytest.raises(ValueError, match=r"60000000, 1\), and this is .*30000000, 1\).*new recovery store"):
         Shard.load(dumped, LATENESS // 2)
+    with pytest.raises(ValueError, match=r"60000000, 1\), and this is .*60000000, 8\)"):
+        Shard.load(dumped, LATENESS, of=8)
     other = msgspec.msgpack.encode([999, *msgspec.msgpack.decode(dumped)[1:]])
-    with pytest.raises(ValueError, match=r"version 999.*new recovery store"):
+    with pytest.raises(ValueError, match=r"\(999, .*new recovery store"):
         Shard.load(other, LATENESS)
 
 

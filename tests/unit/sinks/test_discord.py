@@ -285,7 +285,7 @@ SPENT = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "1.5"}
         (httpx.Response(400, json={"message": "Invalid Form Body", "code": 50035}), (Outcome.REFUSED, 0.0, None)),
         (httpx.Response(302, headers={"Location": "http://evil.example"}), (Outcome.REFUSED, 0.0, None)),
         (httpx.Response(500, json={"message": "oops"}), (Outcome.AGAIN, 0.0, None)),
-        (httpx.Response(502), (Outcome.AGAIN, 0.0, None)),
+        (httpx.Response(502), (Outcome.LOST, 0.0, None)),
         (httpx.Response(503, text="<html><body>upstream"), (Outcome.AGAIN, 0.0, None)),
     ],
     ids=lambda value: f"{value.status_code}" if isinstance(value, httpx.Response) else "",

@@ -20,7 +20,7 @@ from analytics import lake
 from analytics.lake import LAKE_COLUMNS, Name, current_files
 from analytics.schema import MONEY, PRICE_SCHEMA, row_id, split_id, to_units
 from sinks import lake as sink
-from sinks.lake import LakeSink, LakeWriter
+from sinks.lake import LakeSink, LakeTaken, LakeWriter
 from tests.unit.sinks import rows
 
 DAY = timedelta(days=1)
@@ -45,7 +45,7 @@ def scrap(directory: Path) -> list[Path]:
 
 def write(directory: Path, given_rows: list[dict[str, Any]]) -> None:
     """One batch, by a process of its own."""
-    writer = LakeWriter(directory / "prices")
+    writer = LakeWriter(directory / "prices", keep_seconds=0)
     writer.add([rows.frame(given_rows)])
     writer.flush()
 
@@ -101,7 +101,9 @@ def test_the_lake_holds_each_row_once_whatever_the_cuts_and_crashes(
         patch.setattr(sink, "_MERGE_AT", merge_at)
         directory = Path(folder)
         for batches in processes:
-            writer = LakeWriter(directory / "prices")  # the one before died: what it had not flushed is gone
+            writer = LakeWriter(
+                directory / "prices", keep_seconds=0
+            )  # the one before died: what it had not flushed is gone
             for partition, start, end, flush in batches:
                 batch = [by_place[partition, o] for o in range(start, end) if (partition, o) in by_place]
                 if batch:
@@ -149,7 +151,7 @@ def test_the_highest_numbers_fit(tmp_path: Path) -> None:
 
 
 def test_nothing_taken_is_nothing_written(tmp_path: Path) -> None:
-    writer = LakeWriter(tmp_path / "prices")
+    writer = LakeWriter(tmp_path / "prices", keep_seconds=0)
     writer.flush()
     writer.add([rows.frame([])])
     writer.flush()
@@ -157,11 +159,11 @@ def test_nothing_taken_is_nothing_written(tmp_path: Path) -> None:
 
 
 def test_a_file_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is synced under another name before it gets its own."""
+    """It is synced under another name before it gets its own, in a folder that is itself synced into its parent."""
     synced: list[str] = []
     monkeypatch.setattr(sink, "_sync", lambda path: synced.append(path.name + ("" if path.exists() else " missing")))
     write(tmp_path, [rows.price(0)])
-    assert synced == ["0001-0000-0000000000000-0000000000000.tmp", "day=2026-11-23"]
+    assert synced == ["prices", "0001-0000-0000000000000-0000000000000.tmp", "day=2026-11-23"]
 
 
 def test_a_crash_before_the_rename_leaves_nothing_that_readers_see(
@@ -186,7 +188,7 @@ def test_leftovers_of_a_crash_are_removed_at_start(tmp_path: Path) -> None:
     (kept,) = lake.files(tmp_path)
     torn = kept.with_suffix(".tmp")
     torn.write_bytes(b"PAR1 half")
-    LakeWriter(tmp_path / "prices")
+    LakeWriter(tmp_path / "prices", keep_seconds=0)
     assert not torn.exists()
     assert kept.exists()
 
@@ -194,7 +196,7 @@ def test_leftovers_of_a_crash_are_removed_at_start(tmp_path: Path) -> None:
 def test_what_could_not_be_written_is_written_at_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the disk was full for a while; half of the days are there already."""
     given_rows = [rows.price(i, timestamp=rows.NOON + i * DAY) for i in range(4)]
-    writer = LakeWriter(tmp_path / "prices")
+    writer = LakeWriter(tmp_path / "prices", keep_seconds=0)
     writer.add([rows.frame(given_rows)])
     real, calls = LakeWriter._put, []
 
@@ -217,7 +219,7 @@ def test_what_could_not_be_written_is_written_at_the_next_try(tmp_path: Path, mo
 
 def fill(directory: Path, files: int, start: int = 0) -> list[dict[str, Any]]:
     """So many files of two rows each."""
-    writer, taken = LakeWriter(directory / "prices"), []
+    writer, taken = LakeWriter(directory / "prices", keep_seconds=0), []
     for number in range(start, start + files):
         batch = [rows.price(2 * number), rows.price(2 * number + 1)]
         writer.add([rows.frame(batch)])
@@ -237,7 +239,7 @@ def test_fifteen_small_files_stay_and_sixteen_are_joined(tmp_path: Path) -> None
 
 
 def test_each_partition_is_joined_by_itself(tmp_path: Path) -> None:
-    writer, taken = LakeWriter(tmp_path / "prices"), []
+    writer, taken = LakeWriter(tmp_path / "prices", keep_seconds=0), []
     for number in range(16):
         batch = [rows.price(number, partition=p) for p in (0, 1)]
         taken += batch
@@ -264,7 +266,7 @@ def test_a_crash_before_the_joined_files_are_removed_shows_no_row_twice(
     assert_frame_equal(held(tmp_path), expected(taken))
     assert lake.prices(tmp_path).height == 32
     assert lake.connect(tmp_path).execute("SELECT count(*), count(DISTINCT id) FROM prices").fetchone() == (32, 32)
-    again = LakeWriter(tmp_path / "prices")
+    again = LakeWriter(tmp_path / "prices", keep_seconds=0)
     assert scrap(tmp_path) == [], "a start leaves files that were joined"
     again.add([rows.frame([rows.price(offset) for offset in range(20, 40)])])
     again.flush()
@@ -274,7 +276,7 @@ def test_a_crash_before_the_joined_files_are_removed_shows_no_row_twice(
 def test_a_large_file_between_small_ones_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A joined name covers all offsets between: the small files before and after a large one are joined apart."""
     monkeypatch.setattr(sink, "_SMALL_BYTES", 40_000)
-    writer, taken, offset = LakeWriter(tmp_path / "prices"), [], 0
+    writer, taken, offset = LakeWriter(tmp_path / "prices", keep_seconds=0), [], 0
     for size in [1] * 15 + [4000] + [1] * 16:
         batch = [
             rows.price(o, listing_id=f"{o * 7919 % 104729:x}-{o * 104723 % 99991:x}")
@@ -391,7 +393,7 @@ def test_duckdb_reads_the_lake_and_nothing_else(filled: Path, tmp_path: Path, st
 
 
 def test_after_a_snapshot_everything_handed_over_is_in_files(tmp_path: Path) -> None:
-    part = LakeSink(tmp_path).build_part("lake", "lake", None)
+    part = LakeSink(tmp_path, lambda: "database").build_part("lake", "lake", None)
     taken = [rows.price(offset) for offset in range(10)]
     part.write_batch([rows.frame(taken[:4]), rows.frame(taken[4:7])])
     part.write_batch([rows.frame(taken[7:])])
@@ -401,7 +403,7 @@ def test_after_a_snapshot_everything_handed_over_is_in_files(tmp_path: Path) -> 
 
 
 def test_a_crash_between_two_snapshots_writes_nothing_more(tmp_path: Path) -> None:
-    part = LakeSink(tmp_path).build_part("lake", "lake", None)
+    part = LakeSink(tmp_path, lambda: "database").build_part("lake", "lake", None)
     part.write_batch([rows.frame([rows.price(0)])])
     part.snapshot()
     part.write_batch([rows.frame([rows.price(1)])])
@@ -412,7 +414,7 @@ def test_a_crash_between_two_snapshots_writes_nothing_more(tmp_path: Path) -> No
 def test_many_rows_are_written_before_the_epoch_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded however long the epoch."""
     monkeypatch.setattr(sink, "_MOST_ROWS", 20)
-    part = LakeSink(tmp_path).build_part("lake", "lake", None)
+    part = LakeSink(tmp_path, lambda: "database").build_part("lake", "lake", None)
     part.write_batch([rows.frame([rows.price(offset) for offset in range(30)])])
     deadline = time.monotonic() + 10
     while not lake.files(tmp_path):
@@ -427,8 +429,33 @@ def test_an_error_of_the_disk_reaches_the_flow(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(LakeWriter, "_put", full)
-    part = LakeSink(tmp_path).build_part("lake", "lake", None)
+    part = LakeSink(tmp_path, lambda: "database").build_part("lake", "lake", None)
     part.write_batch([rows.frame([rows.price(0)])])
     with pytest.raises(OSError, match="No space left"):
         part.snapshot()
     part.close()
+
+
+def test_a_lake_has_one_writer_at_a_time_and_one_database_for_good(tmp_path: Path) -> None:
+    """Its files are named by numbers that mean something in that database only."""
+    first = LakeSink(tmp_path, lambda: "one").build_part("lake", "lake", None)
+    with pytest.raises(LakeTaken, match="another process is writing"):
+        LakeSink(tmp_path, lambda: "one").build_part("lake", "lake", None)
+    first.close()
+    LakeSink(tmp_path, lambda: "one").build_part("lake", "lake", None).close()
+    with pytest.raises(LakeTaken, match="filled from another database"):
+        LakeSink(tmp_path, lambda: "other").build_part("lake", "lake", None)
+
+
+def test_joined_files_stay_for_a_while_for_readers_that_hold_their_names(tmp_path: Path) -> None:
+    """A notebook's view goes on answering the same while the flow joins files under it."""
+    writer = LakeWriter(tmp_path / "prices")
+    for offset in range(15):
+        writer.add([rows.frame([rows.price(offset)])])
+        writer.flush()
+    view = lake.connect(tmp_path)
+    writer.add([rows.frame([rows.price(15)])])
+    writer.flush()
+    assert len(lake.files(tmp_path)) == 1, "sixteen were to be joined"
+    assert view.execute("SELECT count(*) FROM prices").fetchall() == [(15,)]
+    assert lake.prices(tmp_path).height == 16

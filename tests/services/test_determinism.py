@@ -101,7 +101,7 @@ def test_windows_are_all_final_once_every_partition_is_idle(
     """An idle topic's last windows close by processing time."""
     with pipeline(kafka, prefix, postgres_server, tmp_path, "idle") as running:
         running.start()
-        running.await_caught_up()
+        running.settle()
         deadline = time.monotonic() + 30
         count = "SELECT count(*) FROM price_windows WHERE NOT is_final AND window_seconds = 60"
         while running.scalar(count) and time.monotonic() < deadline:

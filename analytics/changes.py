@@ -58,13 +58,19 @@ def detect(state: dict[str, Last], rows: pl.DataFrame) -> list[Previous]:
     return found
 
 
+_CHANGE = pl.col("total_price") - pl.col("previous_total")
+_FOLLOWING = [
+    pl.col("previous_timestamp").cast(UTC),
+    _CHANGE.alias("change"),
+    # Whole numbers throughout: 2e18 at most, as quarantine keeps prices below a million.
+    (_CHANGE.sign() * ((_CHANGE.abs() * 2_000_000 + pl.col("previous_total")) // (2 * pl.col("previous_total")))).alias(
+        "change_percent"
+    ),
+]
+
+
 def with_changes(rows: pl.DataFrame, previous: list[Previous]) -> pl.DataFrame:
     """Add the columns of `CHANGE_SCHEMA`: each row's previous prices and the change, in money and in percent."""
-    change = pl.col("total_price") - pl.col("previous_total")
-    # Whole numbers throughout: 2e18 at most, as quarantine keeps prices below a million.
-    percent = change.sign() * ((change.abs() * 2_000_000 + pl.col("previous_total")) // (2 * pl.col("previous_total")))
     columns = zip(*previous, strict=True) if previous else ([], [], [])
     before = [pl.Series(name, column, dtype=pl.Int64) for name, column in zip(_PREVIOUS, columns, strict=True)]
-    return rows.hstack(before).with_columns(
-        pl.col("previous_timestamp").cast(UTC), change=change, change_percent=percent
-    )
+    return rows.hstack(before).with_columns(_FOLLOWING)

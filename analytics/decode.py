@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -163,40 +164,53 @@ def _frame(columns: dict[str, list[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
         for name in columns.keys() & {"event_id", *_PLACES}:
             columns[name] = [_as_text(v) for v in columns[name]]
         frame = pl.DataFrame(columns, schema={n: _FRAME[n] for n in columns})
-    money = [name for name in schema.MONEY if name in columns]
-    missing = {n: pl.lit(None, dtype=t) for n, t in ROW_SCHEMA.items() if n not in columns and n != "listing"}
-    frame = (
-        frame.lazy()
-        .with_columns(**missing)
-        .with_columns(pl.when(pl.col(n) != "").then(n).alias(n) for n in _EMPTY_IS_NONE if n in columns)
-        .with_columns(
-            *((pl.col(name) * schema.MICROS).round() for name in money),
-            *(
-                pl.coalesce(n, other)
-                for n, other in (("event_date", "date"), ("listing_url", "url"))
-                if other in columns
-            ),
-            pl.col("currency").fill_null("USD"),
-            pl.col("level").fill_null("listing"),
-            pl.col("quantity").fill_null(1),
-        )
-        .with_columns(
-            schema.listing_key(),
-            wrong=pl.coalesce(pl.when(test).then(pl.lit(i, pl.Int8)) for i, (*_, test) in enumerate(_checks(money))),
-        )
-        .with_columns(
-            *(pl.col(name).cast(pl.Int64, strict=False) for name in money),
-            *(pl.col(name).cast(schema.UTC) for name in ("timestamp", "event_date")),
-        )
-        .with_columns(total_price=pl.coalesce("total_price", pl.col("price") + pl.col("fees").fill_null(0)))
-        .collect()
-    )
+    steps = _steps(tuple(columns))
+    lazy = frame.lazy()
+    for step in steps:
+        lazy = lazy.with_columns(step)
+    frame = lazy.collect(optimizations=pl.QueryOptFlags.none())
     if frame["wrong"].null_count() == frame.height:
         return frame.select(*ROW_SCHEMA), []
-    said = [(reason, detail) for reason, detail, _ in _checks(money)]
+    said = [(reason, detail) for reason, detail, _ in _checks(_money(tuple(columns)))]
     refused = frame.filter(pl.col("wrong").is_not_null()).select("position", "wrong")
     rejects = [Reject(position, *said[wrong]) for position, wrong in refused.iter_rows()]
     return frame.filter(pl.col("wrong").is_null()).select(*ROW_SCHEMA), rejects
+
+
+def _money(filled: tuple[str, ...]) -> list[str]:
+    return [name for name in schema.MONEY if name in filled]
+
+
+@lru_cache(maxsize=256)
+def _steps(filled: tuple[str, ...]) -> list[list[pl.Expr]]:
+    """From the columns that were filled in to `ROW_SCHEMA` and `wrong`, the number of the first check that a row fails.
+
+    Kept for each set of columns: to build these expressions takes longer than to work them out for a thin batch.
+    """
+    money = _money(filled)
+    spellings = (("event_date", "date"), ("listing_url", "url"))
+    return [
+        [pl.lit(None, dtype=t).alias(n) for n, t in ROW_SCHEMA.items() if n not in filled and n != "listing"],
+        [pl.when(pl.col(n) != "").then(n).alias(n) for n in _EMPTY_IS_NONE if n in filled],
+        [
+            *((pl.col(name) * schema.MICROS).round() for name in money),
+            *(pl.coalesce(n, other) for n, other in spellings if other in filled),
+            pl.col("currency").fill_null("USD"),
+            pl.col("level").fill_null("listing"),
+            pl.col("quantity").fill_null(1),
+        ],
+        [
+            schema.listing_key(),
+            pl.coalesce(pl.when(test).then(pl.lit(i, pl.Int8)) for i, (*_, test) in enumerate(_checks(money))).alias(
+                "wrong"
+            ),
+        ],
+        [
+            *(pl.col(name).cast(pl.Int64, strict=False) for name in money),
+            *(pl.col(name).cast(schema.UTC) for name in ("timestamp", "event_date")),
+        ],
+        [pl.coalesce("total_price", pl.col("price") + pl.col("fees").fill_null(0)).alias("total_price")],
+    ]
 
 
 def _checks(money: list[str]) -> list[tuple[str, str, pl.Expr]]:

@@ -23,9 +23,12 @@ def quarantine_reason() -> pl.Expr:
     )  # fmt: skip
 
 
+_REASON = quarantine_reason()
+
+
 def split(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(plausible rows, quarantined rows with their `reason`), each in the order given."""
-    judged = rows.with_columns(quarantine_reason())
+    judged = rows.with_columns(_REASON)
     if judged["reason"].null_count() == judged.height:
         return rows, judged.clear()
     return judged.filter(pl.col("reason").is_null()).drop("reason"), judged.filter(pl.col("reason").is_not_null())

@@ -25,6 +25,6 @@ def price_drops(rows: pl.DataFrame, min_percent: float) -> pl.DataFrame:
     Returns:
         The rows that fire, with `alert_id` (text) and `alert_type`.
     """
-    fired = rows.filter(pl.col("change_percent") <= -round(min_percent * 10_000))
+    fired = rows.filter(rows["change_percent"] <= -round(min_percent * 10_000))
     ids = [str(alert_id(DEFAULT_RULE, price)) for price in fired["id"]]
     return fired.with_columns(pl.Series("alert_id", ids, dtype=pl.String), alert_type=pl.lit("price_drop"))

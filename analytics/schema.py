@@ -6,6 +6,8 @@ the order in which rows arrive. Times are `Datetime("us", "UTC")`.
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 MICROS = 1_000_000
@@ -67,6 +69,7 @@ def split_id(identity: int) -> tuple[int, int, int]:
     )
 
 
+@cache
 def to_units(*columns: str) -> list[pl.Expr]:
     """Money columns as floats in currency units: the double nearest to the micros, so 40.63 prints as 40.63."""
     # Polars turns division by a constant into multiplication by its reciprocal, which is off in the last digit for a
@@ -74,6 +77,7 @@ def to_units(*columns: str) -> list[pl.Expr]:
     return [(pl.col(name).cast(pl.Float64) / (pl.col(name) * 0 + MICROS)).alias(name) for name in columns]
 
 
+@cache
 def percent(column: str) -> pl.Expr:
     """A column of ten-thousandths of a percent, as percent."""
     return (pl.col(column).cast(pl.Float64) / (pl.col(column) * 0 + 10_000)).alias(column)

@@ -1,8 +1,9 @@
 """The Postgres sink: every update, changes, windows, alerts with their outbox, dead letters, progress.
 
-**Delivery**: effectively once (readings in `system_metrics`: at least once). Rows are committed as they come, many to a transaction; after a crash some come again.
-Rows that are facts of one message (`id`) are then left as they are, windows, events and progress are written over with
-what the replay computes, which is the same. `snapshot()` returns when everything handed over is committed.
+**Delivery**: effectively once (readings in `system_metrics`: at least once). Rows are committed as they come, many to a
+transaction; after a crash some come again. Rows that are facts of one message (`id`) are then left as they are; windows,
+events and progress are written over with what the replay computes, which is the same. `snapshot()` returns when
+everything handed over is committed.
 """
 
 from __future__ import annotations

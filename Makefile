@@ -5,7 +5,7 @@
 
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
-COMPILE = $(BIN)/uv pip compile --quiet --system-certs --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
+COMPILE = $(BIN)/uv pip compile --quiet --system-certs --python-version 3.11 --universal --generate-hashes \
 	--custom-compile-command "make lock"
 # Beside .venv, so that uv links files instead of copying them, and needs no home folder.
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from types import TracebackType
 
 from confluent_kafka import Producer
 
 
 class EmbeddedBroker:
-    """A broker that lives as long as this object."""
+    """A broker that lives as long as this object, or to the end of a `with` block, whichever is sooner."""
 
     def __init__(self) -> None:
         # librdkafka says on stderr that a test feature is in use; here that is the point.
@@ -21,6 +22,14 @@ class EmbeddedBroker:
         self._owner = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 1}, logger=quiet)
         (broker,) = self._owner.list_topics(timeout=10).brokers.values()
         self.bootstrap = f"{broker.host}:{broker.port}"
+
+    def __enter__(self) -> EmbeddedBroker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._owner
 
     def await_topic(self, name: str, patience: float = 30.0) -> None:
         """Return when somebody has produced to `name`, which is what makes a topic here.

@@ -83,7 +83,8 @@ class Demo:
         """Start all, watch, and end all; the exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
-        broker = EmbeddedBroker()
+        # In the stack, so that it outlives its clients: a flow that drains without a broker waits for it.
+        broker = self.stack.enter_context(EmbeddedBroker())
         self._say(f"broker     embedded Kafka at {broker.bootstrap}")
         postgres = self.stack.enter_context(EmbeddedPostgres())
         self._say(f"database   embedded Postgres at 127.0.0.1:{postgres.port}")

@@ -70,9 +70,26 @@ class Settings(BaseSettings):
         None, description="For tests only: a host:port besides Discord's own that may be posted to, over plain HTTP"
     )
 
-    seatgeek_api_key: SecretStr | None = Field(None, description="SeatGeek client id (connector to come)")
-    ticketmaster_api_key: SecretStr | None = Field(None, description="Ticketmaster API key (connector to come)")
-    poll_interval_seconds: PositiveFloat = Field(60, description="Shortest time between two polls of a source")
+    seatgeek_api_key: SecretStr | None = Field(None, description="SeatGeek client id; without it the source is off")
+    seatgeek_url: str = Field("https://api.seatgeek.com/2", description="Where SeatGeek's API is")
+    seatgeek_calls_a_day: PositiveInt = Field(2000, description="SeatGeek publishes no limit: polite by default")
+    ticketmaster_api_key: SecretStr | None = Field(None, description="Ticketmaster API key; without it it is off")
+    ticketmaster_url: str = Field(
+        "https://app.ticketmaster.com/discovery/v2", description="Where Ticketmaster's Discovery API is"
+    )
+    ticketmaster_calls_a_day: PositiveInt = Field(5000, description="Ticketmaster's quota for an ordinary key")
+    stubhub_client_id: str | None = Field(None, description="StubHub partner client id; without it it is off")
+    stubhub_client_secret: SecretStr | None = Field(None, description="StubHub partner client secret")
+    stubhub_url: str = Field(
+        "https://api.stubhub.net", description="Where the catalog is; viagogo's is https://api.viagogo.net"
+    )
+    stubhub_token_url: str = Field("https://account.stubhub.com/oauth2/token", description="Where its tokens are given")
+    stubhub_calls_a_day: PositiveInt = Field(5000, description="What your agreement with StubHub or viagogo allows")
+    feeds_dir: Path = Field(Path("feeds"), description="Folder of feed files (*.toml) that ingestion follows")
+    watchlist_file: Path = Field(
+        Path("watchlist.toml"), description="What to follow, besides what stands in the table `watchlist`"
+    )
+    poll_interval_seconds: PositiveFloat = Field(60, description="Shortest time between two looks at one event")
 
     dash_host: str = Field("127.0.0.1", description="Address the dashboard listens on")
     dash_port: PositiveInt = Field(8050, description="Port the dashboard listens on")

@@ -1,0 +1,207 @@
+"""HTTP to a source: within its budget, bounded in time, size and attempts, and with no secret in any text it makes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_exponential_jitter
+
+from connectors.budget import Ledger
+from connectors.source import Held, Missing, Refused, SourceError, Unavailable
+
+# httpx logs whole addresses at INFO, and several sources want their key in the address.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+USER_AGENT = "ConScope/0.1 (price intelligence for event tickets)"
+MAX_BODY = 32 << 20
+CAPTCHA_HOLD = 3600.0
+FLOOD_HOLD = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, read whole: `body` is the decoded JSON, or the text itself when it is none."""
+
+    status: int
+    headers: httpx.Headers
+    body: Any
+
+
+Judge = Callable[[Reply], SourceError | None]
+"""What a reply means: None when it is an answer, else the error. Runs before `judge`, the usual meaning."""
+
+
+class Http:
+    """One source's HTTP client.
+
+    Args:
+        label: the source's name as people know it, for messages.
+        ledger: every request, retries too, is counted there before it is made.
+        base_url: what paths are relative to.
+        secrets: texts that must never be seen; each is struck out of every message.
+        judge: the source's own reading of a reply.
+        on_headers: called with each reply's headers, whatever the status (rate limits stand there).
+        params, headers, auth: sent with every request.
+        timeout: seconds for one attempt, from the first byte sent to the last received.
+        attempts: at most so many for one request.
+        within: seconds for all attempts of one request.
+        sleep: seconds to wait between attempts.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        ledger: Ledger,
+        base_url: str,
+        *,
+        secrets: tuple[str, ...] = (),
+        judge: Judge | None = None,
+        on_headers: Callable[[httpx.Headers], None] | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: httpx.Auth | tuple[str, str] | None = None,
+        timeout: float = 20.0,
+        attempts: int = 3,
+        within: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.label, self._ledger, self._judge, self._on_headers = label, ledger, judge, on_headers
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._timeout = timeout
+        self._client = httpx.Client(
+            base_url=base_url,
+            params=dict(params or {}),
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})},
+            auth=auth,
+            timeout=timeout,
+            follow_redirects=False,  # an answer that sends us elsewhere with our key in hand is an error
+        )
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            stop=stop_after_attempt(attempts) | stop_before_delay(within),
+            wait=_wait,
+            sleep=sleep,
+            reraise=True,
+        )
+
+    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
+        """The JSON at `path` (relative, or a whole address); see `request`."""
+        return self.request("GET", path, params=params).body
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        data: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: httpx.Auth | tuple[str, str] | None = None,
+    ) -> Reply:
+        """A JSON reply. What is retriable is tried again, with growing pauses or as long as the source asks.
+
+        Raises:
+            Unavailable: not answered after all attempts.
+            Missing, Held, Refused: as judged.
+        """
+        more = {"auth": auth} if auth is not None else {}
+        request = {"params": params, "data": data, "headers": headers, **more}
+        return self._retrying(self._once, method, path, {k: v for k, v in request.items() if v is not None})
+
+    def _once(self, method: str, path: str, request: dict[str, Any]) -> Reply:
+        self._ledger.take()
+        deadline = time.monotonic() + self._timeout
+        try:
+            with self._client.stream(method, path, **request) as response:
+                if self._on_headers is not None:
+                    self._on_headers(response.headers)
+                raw = bytearray()
+                for chunk in response.iter_bytes():
+                    raw += chunk
+                    if len(raw) > MAX_BODY:
+                        raise Missing(f"{self.label} answered with more than {MAX_BODY >> 20} MB")
+                    if time.monotonic() > deadline:
+                        raise Unavailable(f"{self.label} did not finish its answer within {self._timeout:g} s")
+        except httpx.TimeoutException:
+            raise Unavailable(f"{self.label} did not answer within {self._timeout:g} s") from None
+        except httpx.HTTPError as error:
+            # The error's own text can hold the address, and the address the key.
+            raise Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}") from None
+        reply = Reply(response.status_code, response.headers, _decode(bytes(raw)))
+        error = (self._judge(reply) if self._judge is not None else None) or judge(reply)
+        if error is not None:
+            told = self.redact(f"{self.label}: {error}")
+            error.args = (told, *error.args[1:])
+            raise error
+        return reply
+
+    def redact(self, text: str) -> str:
+        """The text with every secret struck out."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+
+def judge(reply: Reply) -> SourceError | None:
+    """What a reply means where a source says nothing of its own."""
+    status = reply.status
+    if status == 429:
+        return Unavailable("too many requests", retry_after(reply.headers) or 5.0)
+    if status >= 500:
+        return Unavailable(f"the server answered {status}", retry_after(reply.headers))
+    if status in (401, 403):
+        return Refused(f"the key was refused ({status}); check it, and what it may read")
+    if status in (404, 410):
+        return Missing("there is no such thing there")
+    if status == 406:
+        return Held("our traffic was taken for a flood (406); waiting before asking again", FLOOD_HOLD)
+    if 300 <= status < 400:
+        return Refused(f"the server sends us elsewhere ({status}); check the address")
+    if status >= 400:
+        return Missing(f"the request was not understood ({status})")
+    if isinstance(reply.body, str):
+        if "html" in reply.headers.get("content-type", "") or reply.body.lstrip()[:1] == "<":
+            return Held("a page for people came instead of data, most likely a captcha", CAPTCHA_HOLD)
+        return Unavailable("the answer was cut off or is no JSON")
+    return None
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds that `Retry-After` asks for, given as a number or as a date; None when it is absent or nonsense."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+_growing = wait_exponential_jitter(initial=0.5, max=10)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    return asked if asked is not None else float(_growing(state))
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw.decode(errors="replace")

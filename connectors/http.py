@@ -136,11 +136,10 @@ class Http:
             # The error's own text can hold the address, and the address the key.
             raise Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}") from None
         reply = Reply(response.status_code, response.headers, _decode(bytes(raw)))
-        error = (self._judge(reply) if self._judge is not None else None) or judge(reply)
-        if error is not None:
-            told = self.redact(f"{self.label}: {error}")
-            error.args = (told, *error.args[1:])
-            raise error
+        wrong = (self._judge(reply) if self._judge is not None else None) or judge(reply)
+        if wrong is not None:
+            wrong.args = (self.redact(f"{self.label}: {wrong}"), *wrong.args[1:])
+            raise wrong
         return reply
 
     def redact(self, text: str) -> str:

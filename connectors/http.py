@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ from tenacity.wait import wait_exponential_jitter
 from connectors.budget import Ledger
 from connectors.source import Held, Missing, Refused, SourceError, Unavailable
 
-# httpx logs whole addresses at INFO, and several sources want their key in the address.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpx logs whole addresses, in which several sources want their key, and httpcore whole headers, which may repeat it:
+# held back at every level, whatever else is switched on.
+for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))):
+    logging.getLogger(_name).addFilter(lambda record: record.levelno >= logging.WARNING)
 
 USER_AGENT = "ConScope/0.1 (price intelligence for event tickets)"
 MAX_BODY = 32 << 20
 CAPTCHA_HOLD = 3600.0
 FLOOD_HOLD = 900.0
+LONGEST_WAIT = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,17 @@ class Http:
     def _once(self, method: str, path: str, request: dict[str, Any]) -> Reply:
         self._ledger.take()
         deadline = time.monotonic() + self._timeout
+        # Raised here, not where it is caught: httpx's error knows the request, and the request the key.
+        found = self._exchange(method, path, request, deadline)
+        if isinstance(found, SourceError):
+            raise found
+        wrong = (self._judge(found) if self._judge is not None else None) or judge(found)
+        if wrong is not None:
+            wrong.args = (self.redact(f"{self.label}: {wrong}"), *wrong.args[1:])
+            raise wrong
+        return found
+
+    def _exchange(self, method: str, path: str, request: dict[str, Any], deadline: float) -> Reply | SourceError:
         try:
             with self._client.stream(method, path, **request) as response:
                 if self._on_headers is not None:
@@ -127,20 +142,14 @@ class Http:
                 for chunk in response.iter_bytes():
                     raw += chunk
                     if len(raw) > MAX_BODY:
-                        raise Missing(f"{self.label} answered with more than {MAX_BODY >> 20} MB")
+                        return Missing(f"{self.label} answered with more than {MAX_BODY >> 20} MB")
                     if time.monotonic() > deadline:
-                        raise Unavailable(f"{self.label} did not finish its answer within {self._timeout:g} s")
+                        return Unavailable(f"{self.label} did not finish its answer within {self._timeout:g} s")
         except httpx.TimeoutException:
-            raise Unavailable(f"{self.label} did not answer within {self._timeout:g} s") from None
+            return Unavailable(f"{self.label} did not answer within {self._timeout:g} s")
         except httpx.HTTPError as error:
-            # The error's own text can hold the address, and the address the key.
-            raise Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}") from None
-        reply = Reply(response.status_code, response.headers, _decode(bytes(raw)))
-        wrong = (self._judge(reply) if self._judge is not None else None) or judge(reply)
-        if wrong is not None:
-            wrong.args = (self.redact(f"{self.label}: {wrong}"), *wrong.args[1:])
-            raise wrong
-        return reply
+            return Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}")
+        return Reply(response.status_code, response.headers, _decode(bytes(raw)))
 
     def redact(self, text: str) -> str:
         """The text with every secret struck out."""
@@ -158,39 +167,48 @@ def judge(reply: Reply) -> SourceError | None:
     status = reply.status
     if status == 429:
         return Unavailable("too many requests", retry_after(reply.headers) or 5.0)
-    if status >= 500:
+    if status >= 500 or status == 408:
         return Unavailable(f"the server answered {status}", retry_after(reply.headers))
-    if status in (401, 403):
-        return Refused(f"the key was refused ({status}); check it, and what it may read")
     if status in (404, 410):
         return Missing("there is no such thing there")
     if status == 406:
         return Held("our traffic was taken for a flood (406); waiting before asking again", FLOOD_HOLD)
+    if status != 401 and _is_page(reply):  # bot protection answers with 200 or 403
+        return Held("a page for people came instead of data, most likely a captcha", CAPTCHA_HOLD)
+    if status in (401, 403):
+        return Refused(f"the key was refused ({status}); check it, and what it may read")
     if 300 <= status < 400:
         return Refused(f"the server sends us elsewhere ({status}); check the address")
     if status >= 400:
         return Missing(f"the request was not understood ({status})")
     if isinstance(reply.body, str):
-        if "html" in reply.headers.get("content-type", "") or reply.body.lstrip()[:1] == "<":
-            return Held("a page for people came instead of data, most likely a captcha", CAPTCHA_HOLD)
         return Unavailable("the answer was cut off or is no JSON")
     return None
 
 
+def _is_page(reply: Reply) -> bool:
+    return isinstance(reply.body, str) and (
+        "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == "<"
+    )
+
+
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds that `Retry-After` asks for, given as a number or as a date; None when it is absent or nonsense."""
+    """Seconds that `Retry-After` asks for, a week at most; None when it is absent or nonsense.
+
+    Given as a number or as a date (RFC 9110, 10.2.3).
+    """
     value = headers.get("retry-after", "").strip()
     try:
-        return max(float(value), 0.0)
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except (TypeError, ValueError):
-        return None
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT)
 
 
-_growing = wait_exponential_jitter(initial=0.5, max=10)
+_growing = wait_exponential_jitter(multiplier=0.5, max=10)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -58,6 +58,7 @@ class Http:
         attempts: at most so many for one request.
         within: seconds for all attempts of one request.
         sleep: seconds to wait between attempts.
+        transport: what carries the requests, in place of httpx's own.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Http:
         attempts: int = 3,
         within: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.label, self._ledger, self._judge, self._on_headers = label, ledger, judge, on_headers
         self._secrets = tuple(secret for secret in secrets if secret)
@@ -86,6 +88,7 @@ class Http:
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})},
             auth=auth,
             timeout=timeout,
+            transport=transport,
             follow_redirects=False,  # an answer that sends us elsewhere with our key in hand is an error
         )
         self._retrying = Retrying(
@@ -150,6 +153,11 @@ class Http:
         except httpx.HTTPError as error:
             return Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}")
         return Reply(response.status_code, response.headers, _decode(bytes(raw)))
+
+    def hide(self, secret: str) -> None:
+        """Let this text never be seen either; for a token that was given later."""
+        if secret and secret not in self._secrets:
+            self._secrets = (*self._secrets, secret)
 
     def redact(self, text: str) -> str:
         """The text with every secret struck out."""

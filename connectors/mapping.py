@@ -19,14 +19,15 @@ called `Avg. price`. A template (it has braces) has nothing as soon as one of it
 
 | key | for | meaning |
 |---|---|---|
-| `map` | all | from a value, written as text, to what it stands for; `""` for nothing: `map = { "N/A" = "", "0" = "" }` |
+| `map` | all | from a value, written as text, to what it stands for; `""` for nothing: `map = { "N/A" = "" }` |
 | `case` | texts | `upper` or `lower` |
 | `decimal` | numbers | the decimal mark of texts, `.` (the default: `$1,339,909`) or `,` (`1.234,56 €`) |
 | `scale` | numbers | a factor: `0.01` for cents |
 | `time` | times | `seconds` or `milliseconds` since 1970, or a format of `strptime`; without it, ISO 8601 |
 | `time_zone` | times | where a time without an offset is meant; a date alone is its midnight there |
 
-Texts lose the space around them, and an empty text is nothing. A price that is nothing is told as unpriced, never as 0.
+Texts lose the space around them, and an empty text is nothing. So is a price of 0 (fees may be 0): without a price, an
+observation is told as unpriced.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ REQUIRED = ("event_id", "source", "price", "timestamp")
 _NUMBER_KEYS, _TIME_KEYS = ("decimal", "scale"), ("time", "time_zone")
 _SINCE_1970 = {"seconds": 1, "milliseconds": 1000}
 _LIMIT = 999_999_999
+_LEAST = Decimal("0.000001")  # ConScope's money is whole millionths
 _ERA = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
 _FORBIDDEN = re.compile("[\x00\x1d\x1f\ud800-\udfff]")
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -147,7 +149,7 @@ class Mapping:
                 if value is not None:
                     event[field.name] = value
                 elif field.name == "price":
-                    mapped.unpriced.append(f"no price: nothing at {field.origin!r}")
+                    mapped.unpriced.append(f"no price at {field.origin!r}")
                     break
             else:
                 for name in REQUIRED:
@@ -188,7 +190,10 @@ class _Field:
 
     def _convert(self, found: Any, currency: str) -> Any:
         if self.name in _MONEY:
-            return float(self._amount(found, currency))
+            amount = self._amount(found, currency)
+            if amount < 0:
+                raise Unmappable(f"{found!r} is below zero")
+            return float(amount) if amount >= _LEAST or self.name == "fees" else None
         if self.name in _COUNTS:
             return self._count(found)
         return self._time(found) if self.name in _TIMES else self._words(found)
@@ -202,6 +207,10 @@ class _Field:
             raise Unmappable(f"{text[:80]!r} holds a character that no name has")
         if self.name == "currency" and not re.fullmatch("[A-Z]{3}", text):
             raise Unmappable(f"{text!r} is not an ISO 4217 code such as USD")
+        if self.name == "listing_url" and not re.match(r"https?://[^\s/]", text, re.IGNORECASE):
+            raise Unmappable(
+                f'{text[:80]!r} is no web address; complete it with a template, "https://partner.example{{url}}"'
+            )
         if self.name == "level" and text not in ("listing", "event"):
             raise Unmappable(f"{text!r} is neither 'listing' nor 'event'")
         return text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from analytics.schema import UTC
@@ -17,9 +19,14 @@ CHANGE_SCHEMA = {
 percent, rounded half away from zero; all are null for the first sight of a listing and for a row older than the
 listing's newest."""
 
-Last = tuple[int, int, int]
-"""(event time in microseconds, price, all-in price) of a listing's newest row."""
+Place = tuple[str | None, str | None, str, str, str]
+"""(section, row, source, currency, level) of a listing, as it was first seen; one object for all its life."""
 
+Last = tuple[int, int, int, int, Place]
+"""(event time in microseconds, price, all-in price, quantity, place) of a listing's newest row."""
+
+State = dict[str, dict[str, Last]]
+"""event -> listing -> its newest row."""
 
 Previous = tuple[int | None, int | None, int | None]
 """(price, all-in price, event time in microseconds) of the row before, or three nulls."""
@@ -28,34 +35,53 @@ NOTHING: Previous = (None, None, None)
 _PREVIOUS = ("previous_price", "previous_total", "previous_timestamp")
 
 
-def detect(state: dict[str, Last], rows: pl.DataFrame) -> list[Previous]:
+def detect(state: State, rows: pl.DataFrame) -> list[Previous]:
     """Find each row's previous one of the same listing, in the order of the frame, and update `state` in place.
 
     A row older than its listing's newest has none, and leaves the state as it is.
 
     Args:
-        state: listing -> its newest row.
+        state: the newest row of every listing.
         rows: price rows with `listing`.
     """
     found: list[Previous] = []
+    places: list[Place] = []
     facts = zip(
+        rows["event_id"].to_list(),
         rows["listing"].to_list(),
-        rows["timestamp"].to_physical().to_list(),
+        rows["timestamp"].cast(pl.Int64).to_list(),
         rows["price"].to_list(),
         rows["total_price"].to_list(),
+        rows["quantity"].to_list(),
         strict=True,
     )
-    for listing, time, price, total in facts:
-        last = state.get(listing)
+    for index, (event, listing, time, price, total, quantity) in enumerate(facts):
+        listings = state.get(event)
+        if listings is None:
+            listings = state[event] = {}
+        last = listings.get(listing)
         if last is None:
+            places = places or _places(rows)
             found.append(NOTHING)
+            listings[listing] = (time, price, total, quantity, places[index])
         elif time < last[0]:
             found.append(NOTHING)
-            continue
         else:
             found.append((last[1], last[2], last[0]))
-        state[listing] = (time, price, total)
+            listings[listing] = (time, price, total, quantity, last[4])
     return found
+
+
+def _places(rows: pl.DataFrame) -> list[Place]:
+    return list(zip(*(rows[name].to_list() for name in ("section", "row", "source", "currency", "level")), strict=True))
+
+
+def load(dumped: dict[str, dict[str, list[Any]]]) -> State:
+    """The state from plain values, as msgpack gives them back."""
+    return {
+        event: {listing: (*last[:4], tuple(last[4])) for listing, last in listings.items()}  # type: ignore[misc]
+        for event, listings in dumped.items()
+    }
 
 
 _CHANGE = pl.col("total_price") - pl.col("previous_total")

@@ -7,6 +7,7 @@ passed them and are then taken in the order (event time, id), which no interleav
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
@@ -18,7 +19,7 @@ from analytics import changes
 from analytics.clock import SharedClock
 from analytics.windows import Window, Windows
 
-_VERSION = 4
+_VERSION = 5
 _BEFORE_ALL = (-(1 << 62), 0)
 
 
@@ -70,8 +71,8 @@ class Shard:
         self._of = of
         self._clock = SharedClock(lateness)
         # Two chains, so that a listing fed in both ways still depends on nothing but the log.
-        self._last: dict[str, changes.Last] = {}
-        self._last_unkeyed: dict[str, changes.Last] = {}
+        self._last: changes.State = {}
+        self._last_unkeyed: changes.State = {}
         self._windows = Windows()
         self._events: dict[str, tuple[tuple[int, int], Description]] = {}
         self._waiting: pl.DataFrame | None = None
@@ -96,6 +97,10 @@ class Shard:
     def take_windows(self) -> list[Window]:
         """The windows that changed and have not been given yet; `dump` keeps account of those that have not."""
         return self._windows.take(self._clock.watermark)
+
+    def listings(self, event: str, keyed: bool = True) -> Mapping[str, changes.Last]:
+        """An event's listings and each one's newest row, in the chain of the keyed rows or of the others."""
+        return (self._last if keyed else self._last_unkeyed).get(event, {})
 
     def _compare(self, rows: pl.DataFrame) -> list[Compared]:
         if rows["keyed"].all():
@@ -127,8 +132,8 @@ class Shard:
         """Keep each event's description from its newest row with a name; returns those that are new or changed."""
         changed: dict[str, Description] = {}
         facts = zip(
-            rows["timestamp"].to_physical().to_list(), rows["id"].to_list(), rows["event_id"].to_list(),
-            rows["event_name"].to_list(), rows["venue"].to_list(), rows["event_date"].to_physical().to_list(),
+            rows["timestamp"].cast(pl.Int64).to_list(), rows["id"].to_list(), rows["event_id"].to_list(),
+            rows["event_name"].to_list(), rows["venue"].to_list(), rows["event_date"].cast(pl.Int64).to_list(),
             rows["city"].to_list(), rows["state"].to_list(), strict=True,
         )  # fmt: skip
         for time, identity, event, name, *more in facts:
@@ -169,8 +174,7 @@ class Shard:
         partitions, watermark, last, last_unkeyed, windows, events, waiting = values
         shard = cls(lateness, of)
         shard._clock = SharedClock(lateness, partitions, {}, watermark)
-        shard._last = {listing: tuple(facts) for listing, facts in last.items()}
-        shard._last_unkeyed = {listing: tuple(facts) for listing, facts in last_unkeyed.items()}
+        shard._last, shard._last_unkeyed = changes.load(last), changes.load(last_unkeyed)
         shard._windows = Windows.load(windows, watermark)
         shard._events = {event: (tuple(order), Description(*told)) for event, (order, told) in events.items()}
         shard._waiting = None if waiting is None else pl.read_ipc(waiting, use_pyarrow=False)

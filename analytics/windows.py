@@ -150,7 +150,7 @@ class Windows:
             rows["section"].to_list(),
             rows["level"].to_list(),
             rows["currency"].to_list(),
-            rows["timestamp"].to_physical().to_list(),
+            rows["timestamp"].cast(pl.Int64).to_list(),
             rows["id"].to_list(),
             rows["total_price"].to_list(),
             rows["listing"].to_list(),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
 from analytics import changes
-from tests.support.logs import NOON, at, event, frame
+from tests.support.logs import NOON, at, event, frame, micros
 
-State = dict[str, changes.Last]
+State = changes.State
 
 
 def compare(*events: dict[str, Any], state: State | None = None) -> pl.DataFrame:
@@ -149,4 +150,21 @@ def test_state_goes_on_from_batch_to_batch() -> None:
     single = pl.concat([compare(one, state=state) for one in events])
     whole = compare(*events)
     assert single.select(list(changes.CHANGE_SCHEMA)).equals(whole.select(list(changes.CHANGE_SCHEMA)))
-    assert len(state) == 2
+    assert [len(listings) for listings in state.values()] == [2]
+
+
+def test_a_listing_keeps_its_place_and_tells_its_newest_price_and_quantity() -> None:
+    state: State = {}
+    first = event(section="101", row="C", listing_id="A", price=100, fees=10, quantity=4)
+    compare(
+        first,
+        event(section="7", listing_id="A", price=90, quantity=2, timestamp=at(1)),
+        event(event_id="e2"),
+        state=state,
+    )
+    [last] = state["e1"].values()
+    assert last == (
+        micros(NOON) + 1_000_000, 90_000_000, 90_000_000, 2, ("101", "C", "seatgeek", "USD", "listing"),
+    )  # fmt: skip
+    assert [place for *_, place in state["e2"].values()] == [(None, None, "seatgeek", "USD", "listing")]
+    assert changes.load(msgspec.msgpack.decode(msgspec.msgpack.encode(state))) == state

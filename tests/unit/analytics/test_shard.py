@@ -92,6 +92,18 @@ def test_keyed_and_unkeyed_rows_of_a_listing_are_two_chains(run: Run) -> None:
     assert run.feed(event(price=9, timestamp=at(2)), keyed=True, reach=2) == [(2, 10, 9)]
 
 
+def test_an_event_s_listings_are_told_chain_by_chain(run: Run) -> None:
+    run.feed(event(listing_id="A", price=10), event(listing_id="B", price=8), event(event_id="e2"), keyed=True)
+    run.feed(event(listing_id="A", price=9, timestamp=at(1)), keyed=True)
+    run.feed(event(listing_id="C", price=7))
+    assert [price for _, price, *_ in run.shard.listings("e1").values()] == [9_000_000, 8_000_000]
+    assert run.shard.listings("e1", keyed=False) == {}, "it waits"
+    assert run.shard.listings("nobody's") == {}
+    run.reach(9)
+    run.reach(9, partition=1)
+    assert [price for _, price, *_ in run.shard.listings("e1", keyed=False).values()] == [7_000_000]
+
+
 def test_a_mixed_batch_tells_each_row_once(run: Run) -> None:
     rows = pl.concat(
         [

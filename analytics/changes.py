@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -19,8 +19,17 @@ CHANGE_SCHEMA = {
 percent, rounded half away from zero; all are null for the first sight of a listing and for a row older than the
 listing's newest."""
 
-Place = tuple[str | None, str | None, str, str, str]
-"""(section, row, source, currency, level) of a listing, as it was first seen; one object for all its life."""
+
+class Place(NamedTuple):
+    """What a listing is, as its first row had it (`first_seen`: that row's event time); one object for all its life."""
+
+    section: str | None
+    row: str | None
+    source: str
+    currency: str
+    level: str
+    first_seen: int
+
 
 Last = tuple[int, int, int, int, Place]
 """(event time in microseconds, price, all-in price, quantity, place) of a listing's newest row."""
@@ -73,13 +82,15 @@ def detect(state: State, rows: pl.DataFrame) -> list[Previous]:
 
 
 def _places(rows: pl.DataFrame) -> list[Place]:
-    return list(zip(*(rows[name].to_list() for name in ("section", "row", "source", "currency", "level")), strict=True))
+    times = rows["timestamp"].cast(pl.Int64).to_list()
+    texts = (rows[name].to_list() for name in ("section", "row", "source", "currency", "level"))
+    return list(map(Place, *texts, times))
 
 
 def load(dumped: dict[str, dict[str, list[Any]]]) -> State:
     """The state from plain values, as msgpack gives them back."""
     return {
-        event: {listing: (*last[:4], tuple(last[4])) for listing, last in listings.items()}  # type: ignore[misc]
+        event: {listing: (*last[:4], Place(*last[4])) for listing, last in listings.items()}
         for event, listings in dumped.items()
     }
 

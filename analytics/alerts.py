@@ -12,7 +12,7 @@ more. Most rows change no path, and most changes of a path lie between the price
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -284,7 +284,7 @@ class _Group:
         span = self.spans.get(path)
         if (
             span is not None
-            and not (now <= span.low or now > span.high or time >= span.wake or (span.at_every and own))
+            and not (now <= span.low or now > span.high or time >= span.wake or span.at_every)
             and not (
                 unseen >= MICROS and any(unseen >= m.rule.gone for m in self.members if m.rule.condition == "back")
             )
@@ -307,14 +307,37 @@ class _Desk:
         self.venue: str | None = None
         self.starts: int | None = None
         self.groups: dict[_Scope, _Group] = {}
+        self.seats: dict[int, tuple[_Group, _Member]] = {}  # rule id -> where it is
         self.parked: dict[int, _Member] = {}  # rules that are off, with what they remember
         self.unnamed: list[Rule] = []  # wide rules that the event's name or venue did not match so far
         self.takers: dict[tuple[str, int], tuple[_Group, ...]] = {}
 
-    def members(self) -> Iterator[tuple[_Group, _Member]]:
-        for group in self.groups.values():
-            for member in group.members:
-                yield group, member
+    def join(self, member: _Member, listings: Listings, time: int) -> None:
+        """Seat a rule with those that look at the same listings in the same way."""
+        scope = _Scope.of(member.rule)
+        group = self.groups.get(scope)
+        if group is None:
+            group = self.groups[scope] = _Group(scope)
+            group.seed(listings, time)
+        self.seat(group, member)
+
+    def seat(self, group: _Group, member: _Member) -> None:
+        insort(group.members, member, key=lambda m: m.rule.id)
+        group.spans.clear()
+        self.seats[member.rule.id] = (group, member)
+        self.takers.clear()
+
+    def leave(self, rule_id: int) -> _Member | None:
+        """Take a rule away, if it is here."""
+        group, member = self.seats.pop(rule_id, (None, None))
+        if group is None or member is None:
+            return None
+        group.members.remove(member)
+        group.spans.clear()
+        if not group.members:
+            del self.groups[group.scope]
+        self.takers.clear()
+        return member
 
 
 class Judge:
@@ -376,15 +399,13 @@ class Judge:
             new: this row's facts.
             facts: gives the row's (event name, venue, event date in microseconds), asked for only when needed.
         """
-        version = self._version_at(price_id)
         desk = self._desks.get(event)
         if desk is None:
             if event not in self._of_event and not self._wide:
                 return
             born = min((known[4].first_seen for known in listings.values()), default=new[0])
             desk = self._desks[event] = _Desk(born)
-        if not version and not desk.applied:
-            return
+        version = self._version_at(price_id)
         if version > desk.applied:
             self._apply(desk, event, listings, new[0], version)
         if desk.groups or desk.unnamed:
@@ -392,48 +413,30 @@ class Judge:
         self._price(desk, verdicts, event, listings, listing, price_id, new)
 
     def _apply(self, desk: _Desk, event: str, listings: Listings, time: int, version: int) -> None:
-        for known in (self._of_event.get(event, []), self._wide):
-            for number in known[bisect_right(known, desk.applied) : bisect_right(known, version)]:
-                told = self._rules[number]
-                self._replace(desk, event, told.rule_id, told.rule, listings, time)
+        due = [
+            number
+            for known in (self._of_event.get(event, []), self._wide)
+            for number in known[bisect_right(known, desk.applied) : bisect_right(known, version)]
+        ]
+        for number in sorted(due):
+            told = self._rules[number]
+            self._replace(desk, event, told.rule_id, told.rule, listings, time)
         desk.applied = version
 
     def _replace(self, desk: _Desk, event: str, rule_id: int, rule: Rule | None, listings: Listings, time: int) -> None:
         """Put a rule's new version in place of the one before; what is remembered stays when it judges alike."""
         desk.unnamed = [r for r in desk.unnamed if r.id != rule_id]
-        former = desk.parked.pop(rule_id, None)
-        for group, member in list(desk.members()):
-            if member.rule.id == rule_id:
-                if former is not None and former.rule.version > member.rule.version:
-                    continue
-                group.members.remove(member)
-                former = member
-                if not group.members:
-                    del desk.groups[group.scope]
-                else:
-                    group.spans.clear()
-        desk.takers.clear()
+        former = desk.parked.pop(rule_id, None) or desk.leave(rule_id)
         if rule is None or (rule.event_id is not None and rule.event_id != event):
             return
         kept = former.memories if former is not None and former.rule.same_judgement(rule) else None
         member = _Member(rule, kept)
         if not rule.active:
             desk.parked[rule_id] = member
-        elif not _named(rule, desk):
-            desk.unnamed.append(rule)
+        elif _named(rule, desk):
+            desk.join(member, listings, time)
         else:
-            self._join(desk, member, listings, time)
-
-    def _join(self, desk: _Desk, member: _Member, listings: Listings, time: int) -> None:
-        scope = _Scope.of(member.rule)
-        group = desk.groups.get(scope)
-        if group is None:
-            group = desk.groups[scope] = _Group(scope)
-            group.seed(listings, time)
-        group.members.append(member)
-        group.members.sort(key=lambda m: m.rule.id)
-        group.spans.clear()
-        desk.takers.clear()
+            desk.unnamed.append(rule)
 
     def _note(
         self, desk: _Desk, listings: Listings, time: int, facts: tuple[str | None, str | None, int | None]
@@ -448,7 +451,7 @@ class Judge:
             found = [rule for rule in desk.unnamed if _named(rule, desk)]
             desk.unnamed = [rule for rule in desk.unnamed if rule not in found]
             for rule in found:
-                self._join(desk, _Member(rule), listings, time)
+                desk.join(_Member(rule), listings, time)
 
     def _price(
         self, desk: _Desk, verdicts: Verdicts, event: str, listings: Listings, listing: str, price_id: int, new: Last
@@ -527,7 +530,7 @@ class Judge:
         desks = {
             event: (
                 desk.applied, desk.born, desk.name, desk.venue, desk.starts,
-                [(m.rule.version, m.memories) for _, m in desk.members()],
+                [(m.rule.version, m.memories) for _, m in desk.seats.values()],
                 [(m.rule.version, m.memories) for m in desk.parked.values()],
                 [rule.version for rule in desk.unnamed],
                 [(tuple(g.scope), g.value, g.hour, g.last_seen) for g in desk.groups.values()],
@@ -560,7 +563,7 @@ class Judge:
                 group.value, group.last_seen = value, last_seen
             for version, memories in members:
                 member = _Member(judge._rule(version), memories)
-                desk.groups[_Scope.of(member.rule)].members.append(member)
+                desk.seat(desk.groups[_Scope.of(member.rule)], member)
             for version, memories in parked:
                 desk.parked[judge._rule(version).id] = _Member(judge._rule(version), memories)
             desk.unnamed = [judge._rule(version) for version in unnamed]

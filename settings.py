@@ -2,7 +2,7 @@
 
 Values come from environment variables or a `.env` file in the working directory. Secrets are masked when printed.
 Any librdkafka setting can be passed through as `LIBRDKAFKA_<NAME>`, dots written as underscores:
-`LIBRDKAFKA_SASL_MECHANISM=PLAIN` becomes `sasl.mechanism=PLAIN`.
+`LIBRDKAFKA_SASL_MECHANISM=PLAIN` becomes `sasl.mechanism=PLAIN`. What a feed's file names `${FEED_…}` is such a variable.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ ClientConfig = dict[str, str | int | float | bool]
 """librdkafka settings, as every client takes them."""
 
 _PASS_THROUGH = "LIBRDKAFKA_"
+_FEED = "FEED_"
 
 
 class Settings(BaseSettings):
@@ -123,6 +124,10 @@ class Settings(BaseSettings):
         # A broker that is away is tried again every second or so, not twenty times a second as librdkafka would.
         calm = {"reconnect.backoff.ms": "200", "reconnect.backoff.max.ms": "2000"}
         return {"bootstrap.servers": self.kafka_bootstrap_servers, **calm, **extra}
+
+    def feed_secret(self, name: str) -> str | None:
+        """The value of the variable `name`, which starts with FEED_, as a feed's file asks for it; None when unset."""
+        return (os.environ.get(name) or dotenv_values(".env").get(name)) if name.startswith(_FEED) else None
 
 
 @cache

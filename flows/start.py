@@ -24,20 +24,21 @@ _once = threading.Lock()
 _done = False
 
 
-def once(dsn: str, retry_seconds: float) -> None:
-    """Bring the database up and tune the process; does nothing when it is called again.
+def once(dsn: str, retry_seconds: float, flow: str = "prices") -> None:
+    """Bring the database up, bind the recovery store, tune the process; does nothing when it is called again.
 
     Raises:
-        SystemExit: the database cannot be used, or was not there for `retry_seconds`.
+        SystemExit: the database cannot be used, or was not there for `retry_seconds`; or the recovery store is that of
+            another database or of another flow.
     """
     global _done
     with _once:
         if not _done:
-            _prepare(dsn, retry_seconds)
+            _prepare(dsn, retry_seconds, flow)
             _done = True
 
 
-def _prepare(dsn: str, retry_seconds: float) -> None:
+def _prepare(dsn: str, retry_seconds: float, flow: str) -> None:
     database = Database(dsn, retry_seconds)
     try:
         database.run(lambda _: schema.migrate(dsn))
@@ -47,7 +48,7 @@ def _prepare(dsn: str, retry_seconds: float) -> None:
         raise SystemExit(f"conscope: Postgres: {first_line(error)}") from None
     finally:
         database.close()
-    bind(recovery_store(sys.argv if _run_by_bytewax() else [], dict(os.environ)), schema.database_id(dsn))
+    bind(recovery_store(sys.argv if _run_by_bytewax() else [], dict(os.environ)), schema.database_id(dsn), flow)
     # Most objects that live at start live for ever; looking them over again and again took 40 % of the CPU.
     gc.collect()
     gc.freeze()
@@ -86,18 +87,25 @@ def recovery_store(arguments: list[str], environment: dict[str, str]) -> tuple[P
     return (Path(given.recovery_directory), given.process_id) if given.recovery_directory else None
 
 
-def bind(store: tuple[Path, str] | None, database: str) -> None:
-    """Tie a recovery store to the database that it was first used with: its offsets are what stands there.
+def bind(store: tuple[Path, str] | None, database: str, flow: str = "prices") -> None:
+    """Tie a recovery store to the database and the flow that it was first used with: its offsets are what stands there.
 
     Raises:
-        SystemExit: the store belongs to another database.
+        SystemExit: the store belongs to another database or to another flow.
     """
     if store is None:
         return
-    mark = store[0] / "database"
-    if not mark.exists():
-        mark.write_text(database)
-    elif mark.read_text() != database:
+    of_database, of_flow = store[0] / "database", store[0] / "flow"
+    # A store that was bound before there was a second flow is the price flow's.
+    owner = of_flow.read_text() if of_flow.exists() else "prices" if of_database.exists() else flow
+    if owner != flow:
+        raise SystemExit(
+            f"conscope: the recovery store {store[0]} belongs to flows.{owner}: give flows.{flow} a folder of its own"
+        )
+    of_flow.write_text(flow)
+    if not of_database.exists():
+        of_database.write_text(database)
+    elif of_database.read_text() != database:
         raise SystemExit(
             f"conscope: the recovery store {store[0]} belongs to another database: going on from it would leave out all "
             "that it has already read. Start with a new store: this database is then filled from the topic."

@@ -20,7 +20,10 @@ _TAIL = """\
 # LIBRDKAFKA_SECURITY_PROTOCOL=SASL_SSL
 # LIBRDKAFKA_SASL_MECHANISM=PLAIN
 # LIBRDKAFKA_SASL_USERNAME=
-# LIBRDKAFKA_SASL_PASSWORD="""
+# LIBRDKAFKA_SASL_PASSWORD=
+
+# What a feed's file names ${FEED_…}, a token or a password as a rule:
+# FEED_PARTNER_TOKEN="""
 # A group starts at the field that is named here; fields keep the order of Settings.
 _GROUPS = {
     "kafka_bootstrap_servers": "Kafka",

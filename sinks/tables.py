@@ -74,6 +74,24 @@ class Metric(NamedTuple):
     timestamp: int
 
 
+class SourceStatus(NamedTuple):
+    """A source as ingestion last saw it, in the columns of `source_status`; times in microseconds or None."""
+
+    source: str
+    state: str
+    detail: str | None
+    watched: int
+    priced: int
+    unpriced: int
+    calls_a_day: int
+    calls_spent: int
+    calls_left: int
+    calls_planned: int
+    last_answer: int | None
+    next_look: int | None
+    updated_at: int
+
+
 class DeadLetter(NamedTuple):
     """A refused message: where it stands, why it was refused, and its bytes."""
 
@@ -132,6 +150,7 @@ PROGRESS = Table(
     key=("stream", "partition"),
 )  # fmt: skip
 METRICS = Table("system_metrics", ("metric_name", "metric_value", "timestamp"))
+SOURCE_STATUS = Table("source_status", SourceStatus._fields, key=("source",))
 
 
 def history(rows: pl.DataFrame) -> Write:
@@ -218,6 +237,14 @@ def metrics(rows: list[Metric]) -> Write:
     """Metric readings."""
     schema = {"metric_name": pl.String, "metric_value": pl.Float64, "timestamp": pl.Int64}
     return Write(METRICS, pl.DataFrame(rows, schema=schema, orient="row").with_columns(_time("timestamp")))
+
+
+def source_status(rows: list[SourceStatus]) -> Write:
+    """Sources as they are now, at most one row of each."""
+    names = dict.fromkeys(SOURCE_STATUS.columns[:3], pl.String)
+    schema = names | dict.fromkeys(SOURCE_STATUS.columns[3:], pl.Int64)
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    return Write(SOURCE_STATUS, frame.with_columns(*map(_time, ("last_answer", "next_look", "updated_at"))))
 
 
 def dead_letters(rows: list[DeadLetter]) -> Write:

@@ -183,6 +183,21 @@ def test_a_store_stays_with_the_database_it_was_first_used_with(tmp_path: Path) 
     start.bind(None, "whatever")
 
 
+def test_a_store_stays_with_the_flow_it_was_first_used_with(tmp_path: Path) -> None:
+    """The state of one says nothing to the other, which would begin anew and then spoil it for the first."""
+    start.bind((tmp_path, "0"), "one", "ingest")
+    with pytest.raises(SystemExit, match=r"belongs to flows\.ingest: give flows\.prices a folder of its own"):
+        start.bind((tmp_path, "0"), "one")
+    start.bind((tmp_path, "0"), "one", "ingest")
+
+
+def test_a_store_from_before_there_were_two_flows_is_the_price_flows(tmp_path: Path) -> None:
+    (tmp_path / "database").write_text("one")
+    with pytest.raises(SystemExit, match=r"belongs to flows\.prices"):
+        start.bind((tmp_path, "0"), "one", "ingest")
+    start.bind((tmp_path, "0"), "one")
+
+
 def test_without_postgres_the_start_ends_with_a_sentence_after_its_patience(fresh: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match=r"^conscope: Postgres: .*") as ended:
         start.once("host=127.0.0.1 port=1 dbname=x user=x password=canary-secret connect_timeout=1", 0.2)

@@ -17,7 +17,7 @@ from analytics.schema import UTC as UTC_TYPE
 from analytics.shard import Description
 from analytics.windows import Window
 from sinks import tables
-from sinks.tables import DeadLetter, Metric, Progress, Write
+from sinks.tables import DeadLetter, Metric, Progress, SourceStatus, Write
 from tests.unit.sinks import rows
 
 # A price may be a billion, a total is at most the sum of two.
@@ -81,6 +81,7 @@ def write_of_each_kind() -> list[Write]:
         tables.events([Description("e", "Name", "Venue", time, "City", "ST")]),
         tables.progress([Progress(1, 0, 5, 9, time, 1, 1, 1, 1, 1)]),
         tables.metrics([Metric("lag", 4.0, time)]),
+        tables.source_status([SourceStatus("s", "polling", None, 2, 1, 1, 9, 3, 6, 8, time, None, time)]),
         tables.dead_letters([DeadLetter(7, "raw_prices", 0, 7, "not_json", "what", b"\x00{")]),
     ]
 
@@ -100,7 +101,7 @@ def test_every_table_that_is_written_is_covered_here() -> None:
 @pytest.mark.parametrize("write", write_of_each_kind(), ids=lambda write: write.table.name)
 def test_times_are_in_utc_and_money_is_in_units(write: Write) -> None:
     for name, kind in write.frame.schema.items():
-        if name.endswith(("timestamp", "_start", "_date")) or name == "watermark":
+        if name.endswith(("timestamp", "_start", "_date", "_at")) or name == "watermark":
             assert kind == UTC_TYPE, f"{write.table.name}.{name} is {kind}"
             assert write.frame[name].drop_nulls().to_list() in (
                 [],

@@ -374,14 +374,15 @@ def _identity(constants: PriceEvent, one: dict[str, Any]) -> tuple[Any, ...]:
 def _fill(origin: str, row: dict[str, Any]) -> Any:
     """What stands at a path, or a template filled in; None where there is nothing."""
     if "{" not in origin:
-        return _walk(origin, row)
-    values = {path: _clean(_walk(path, row)) for path in _PLACEHOLDER.findall(origin)}
+        return walk(origin, row)
+    values = {path: _clean(walk(path, row)) for path in _PLACEHOLDER.findall(origin)}
     if None in values.values():
         return None
     return _PLACEHOLDER.sub(lambda found: _text(values[found[1]]), origin)
 
 
-def _walk(path: str, row: Any) -> Any:
+def walk(path: str, row: Any) -> Any:
+    """What stands at a path of decoded JSON; None where the path breaks off."""
     if isinstance(row, dict) and path in row:
         return row[path]
     for step in path.split("."):

@@ -43,7 +43,11 @@ Listings = dict[str, Last]
 class Activation(msgspec.Struct, frozen=True, array_like=True):
     """From message `from_id` on, in its partition, this version of a rule judges; `rule` is None when it was deleted.
 
-    `events`: the events that this version or the one before it is about; None when that can be any.
+    Args:
+        version: over all rules; a later change has a higher number.
+        from_id: the identity of the first message that it judges, in that message's partition.
+        events: the events that this version or the one before it is about; None when that can be any.
+        idle: no rule is active any more once this version holds; then the default rule does.
     """
 
     version: int
@@ -51,6 +55,7 @@ class Activation(msgspec.Struct, frozen=True, array_like=True):
     rule_id: int
     rule: Rule | None
     events: tuple[str, ...] | None
+    idle: bool = False
 
 
 class Alert(NamedTuple):

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from analytics.alerts import Activation
 from connectors import topics
 from settings import ClientConfig
 
@@ -35,6 +36,7 @@ class RawBatch:
     `offsets`, `keys`, `values` (None: a tombstone) and `log_times` (Kafka's, in ms; negative: none) are parallel.
     `idle_since` is a processing time in microseconds when the partition has been at its end for a while; then, and
     when a partition starts, a batch may be empty. `log_end` is the offset that the next produced message will get.
+    `rules` are changes of rules, and from which of this partition's messages on they hold: from this batch or later.
     """
 
     stream: int
@@ -46,6 +48,19 @@ class RawBatch:
     log_times: list[int]
     log_end: int
     idle_since: int | None = None
+    rules: tuple[Activation, ...] = ()
+
+
+class Rules(Protocol):
+    """Where changes of rules come from; see `sinks.rulebook.RuleBook`."""
+
+    def recorded(self, stream: int, partition: int) -> list[Activation]:
+        """All that is recorded of a partition."""
+        ...
+
+    def fresh(self, stream: int, partition: int, next_offset: int) -> list[Activation]:
+        """What begins to hold now, at `next_offset`, which has not been handed on."""
+        ...
 
 
 class LostOffsets(Exception):
@@ -69,6 +84,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
         group: where durable offsets are published, for tools that show lag. It is never read from.
         on_lost: "fail", or "earliest" to go on past messages that retention removed unread.
         on_start: called once, before the first partition is opened.
+        rules: where changes of rules come from, if anything judges by them.
     """
 
     client: ClientConfig = field(repr=False)
@@ -79,6 +95,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
     group: str = "conscope-prices"
     on_lost: str = "fail"
     on_start: Callable[[], None] = lambda: None
+    rules: Rules | None = None
 
     def list_parts(self) -> list[str]:
         """The topic's partitions, as they are at start."""
@@ -127,6 +144,7 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         self._at_end: int | None = None
         self._last_news = time.monotonic()
         self._greeted = False
+        self._rules = [] if source.rules is None else source.rules.recorded(self._stream, partition)
         self._consumer.assign([TopicPartition(source.topic, partition, self._next)])
         self._watch = _Watch(source, made, partitions) if partition == 0 and not made.startswith("cluster:") else None
 
@@ -167,6 +185,8 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         if self._watch is not None:
             self._watch.check()
         self._publish()
+        if self._source.rules is not None:
+            self._rules += self._source.rules.fresh(self._stream, self._partition, self._next)
         batch = self._batch(self._consumer.consume(self._source.batch_size, 0))
         return [batch] if batch is not None else []
 
@@ -196,12 +216,14 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
                 TopicPartition(self._source.topic, self._partition), cached=True)[1])  # fmt: skip
         else:
             idle_since = self._idle()
-            if idle_since is None and self._greeted:
+            if idle_since is None and self._greeted and not self._rules:
                 return None
         self._greeted = True
+        rules, self._rules = tuple(self._rules), []
         return RawBatch(
-            self._stream, self._partition, self._partitions, offsets, keys, values, log_times, self._log_end, idle_since
-        )
+            self._stream, self._partition, self._partitions, offsets, keys, values, log_times, self._log_end, idle_since,
+            rules,
+        )  # fmt: skip
 
     def _idle(self) -> int | None:
         """The processing time in microseconds, when nothing has come for a while and nothing is on its way."""

@@ -1,0 +1,161 @@
+"""The rules of the database as a running flow takes them up: within seconds, and for a replay at the same message.
+
+Every change of a rule has a version (table `rule_versions`). From which message on a version judges is written down
+per partition (`rule_activations`) before that message is handed on, so whoever reads the topic again, with an empty
+state too, judges every price by the rules that judged it the first time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from analytics.alerts import Activation
+from analytics.rules import Rule, RuleError, parse
+from analytics.schema import row_id
+from sinks.postgres import first_line
+
+log = logging.getLogger(__name__)
+
+NEWS_CHANNEL = "conscope_rules"
+"""The NOTIFY channel on which the database announces a new version."""
+
+_LOOK_AGAIN = 2.0
+_TIMEOUT = "options='-c statement_timeout=2000'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version as it is told: `events` as in `Activation`; `idle` when no rule is left active by it."""
+
+    rule_id: int
+    rule: Rule | None
+    events: tuple[str, ...] | None
+    idle: bool
+
+
+@dataclass
+class RuleBook:
+    """One process's view of the rules. Each partition's reader asks it; nothing is read before the first question.
+
+    Args:
+        dsn: libpq connection string.
+    """
+
+    dsn: str = field(repr=False)
+    _versions: dict[int, _Version] = field(default_factory=dict, repr=False)
+    _active: set[int] = field(default_factory=set, repr=False)
+    _scopes: dict[int, str | None] = field(default_factory=dict, repr=False)
+    _told: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
+    _newest: int = 0
+    _not_before: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _watch: threading.Thread | None = field(default=None, repr=False)
+
+    def recorded(self, stream: int, partition: int) -> list[Activation]:
+        """What has been recorded of a partition: where each version begins there. Asked when it is opened.
+
+        Raises:
+            psycopg.Error: the database is out of reach.
+        """
+        with psycopg.connect(self.dsn, connect_timeout=10) as connection, self._lock:
+            self._learn(connection)
+            found = self._activations(connection, stream, partition, 0)
+        self._told[stream, partition] = max((activation.version for activation in found), default=0)
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._listen, name="rules", daemon=True)
+            self._watch.start()
+        return found
+
+    def fresh(self, stream: int, partition: int, next_offset: int) -> list[Activation]:
+        """Versions that begin to judge in this partition now, at `next_offset`; recorded when this returns.
+
+        Costs a comparison when there is nothing new. With the database away there is nothing new, until it is back.
+        """
+        told = self._told[stream, partition]
+        if told >= self._newest or time.monotonic() < self._not_before:
+            return []
+        try:
+            with psycopg.connect(f"{self.dsn} {_TIMEOUT}", connect_timeout=2) as connection, self._lock:
+                self._learn(connection)
+                connection.execute(
+                    "INSERT INTO rule_activations (stream, partition, version, from_offset) "
+                    "SELECT %s, %s, version, %s FROM rule_versions WHERE version > %s ON CONFLICT DO NOTHING",
+                    (stream, partition, next_offset, told),
+                )
+                connection.commit()
+                found = self._activations(connection, stream, partition, told)
+        except psycopg.Error as error:
+            log.warning("rules: Postgres: %s; changed rules wait", first_line(error))
+            self._not_before = time.monotonic() + 5.0
+            return []
+        self._told[stream, partition] = max((activation.version for activation in found), default=told)
+        return found
+
+    def _learn(self, connection: psycopg.Connection[TupleRow]) -> None:
+        """Read the versions that are not known yet, in their order."""
+        rows = connection.execute(
+            "SELECT version, created_at, rule_id, rule FROM rule_versions WHERE version > %s ORDER BY version",
+            (max(self._versions, default=0),),
+        )
+        for version, created_at, rule_id, row in rows:
+            rule = _parse(version, created_at, rule_id, row)
+            if rule is not None and rule.active:
+                self._active.add(rule_id)
+            else:
+                self._active.discard(rule_id)
+            scope = None if rule is None else rule.event_id
+            before = self._scopes.get(rule_id, scope)
+            is_wide = (rule is not None and scope is None) or (rule_id in self._scopes and before is None)
+            events = None if is_wide else tuple(sorted({event for event in (before, scope) if event is not None}))
+            if rule is not None:
+                self._scopes[rule_id] = scope
+            self._versions[version] = _Version(rule_id, rule, events, not self._active)
+        self._newest = max(self._versions, default=0)
+
+    def _activations(
+        self, connection: psycopg.Connection[TupleRow], stream: int, partition: int, after: int
+    ) -> list[Activation]:
+        first = row_id(stream, partition, 0)
+        rows = connection.execute(
+            "SELECT version, from_offset FROM rule_activations "
+            "WHERE stream = %s AND partition = %s AND version > %s ORDER BY version",
+            (stream, partition, after),
+        ).fetchall()
+        return [
+            Activation(version, first + offset, known.rule_id, known.rule, known.events, known.idle)
+            for version, offset in rows
+            for known in [self._versions[version]]
+        ]
+
+    def _listen(self) -> None:
+        """Notice new versions, by the database's word or by looking every so often."""
+        while True:
+            try:
+                with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
+                    connection.execute(f"LISTEN {NEWS_CHANNEL}")
+                    while True:
+                        row = connection.execute("SELECT coalesce(max(version), 0) FROM rule_versions").fetchone()
+                        assert row is not None
+                        self._newest = max(self._newest, int(row[0]))
+                        for _ in connection.notifies(timeout=_LOOK_AGAIN, stop_after=1):
+                            pass
+            except psycopg.Error as error:
+                log.warning("rules: Postgres: %s", first_line(error))
+                time.sleep(_LOOK_AGAIN)
+
+
+def _parse(version: int, created_at: Any, rule_id: int, row: dict[str, Any] | None) -> Rule | None:
+    if row is None:
+        return None
+    try:
+        return parse(version, created_at, row)
+    except RuleError as error:
+        log.warning("rule %d means nothing and is left out: %s", rule_id, error)
+        return None

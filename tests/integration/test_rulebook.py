@@ -1,0 +1,108 @@
+"""Rules on their way from the database to a running flow, and to a replay."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import psycopg
+import pytest
+
+from analytics.schema import row_id
+from sinks.rulebook import RuleBook
+from sinks.schema import migrate, register_stream
+from tests.conftest import Database
+
+
+@pytest.fixture
+def connection(database: Database) -> psycopg.Connection:
+    migrate(database.dsn)
+    register_stream(database.dsn, "raw_prices", "made")
+    with psycopg.connect(database.dsn, autocommit=True) as open_connection:
+        yield open_connection
+
+
+def add(
+    connection: psycopg.Connection, event: str | None = "e1", target: float | None = 100, **definition: object
+) -> int:
+    row = connection.execute(
+        "INSERT INTO alerts (event_id, target_price, definition) VALUES (%s, %s, %s) RETURNING id",
+        (event, target, json.dumps(definition)),
+    ).fetchone()
+    return row[0]
+
+
+def wait_for_news(book: RuleBook, stream: int, partition: int, offset: int) -> list:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if found := book.fresh(stream, partition, offset):
+            return found
+        time.sleep(0.02)
+    pytest.fail("no news of the rule within 20 s")
+
+
+def test_a_version_begins_where_each_partition_stands_and_a_replay_is_told_the_same(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    rule = add(connection)
+    book = RuleBook(database.dsn)
+    assert book.recorded(1, 0) == book.recorded(1, 1) == []
+    [zero] = book.fresh(1, 0, 500)
+    [one] = book.fresh(1, 1, 70)
+    assert (zero.version, zero.rule_id, zero.from_id, zero.events) == (1, rule, row_id(1, 0, 500), ("e1",))
+    assert one.from_id == row_id(1, 1, 70)
+    assert zero.rule is not None
+    assert zero.rule.target == 100_000_000
+    assert book.fresh(1, 0, 900) == []
+
+    replay = RuleBook(database.dsn)
+    assert replay.recorded(1, 0) == [zero]
+    assert replay.recorded(1, 1) == [one]
+    assert replay.fresh(1, 0, 0) == []
+
+
+def test_a_change_reaches_a_running_flow_and_is_told_to_the_events_it_was_and_is_about(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    book = RuleBook(database.dsn)
+    book.recorded(1, 0)
+    rule = add(connection)
+    [made] = wait_for_news(book, 1, 0, 10)
+    connection.execute("UPDATE alerts SET event_id = 'e2' WHERE id = %s", (rule,))
+    [moved] = wait_for_news(book, 1, 0, 20)
+    connection.execute("UPDATE alerts SET event_id = NULL WHERE id = %s", (rule,))
+    [widened] = wait_for_news(book, 1, 0, 30)
+    connection.execute("DELETE FROM alerts WHERE id = %s", (rule,))
+    [gone] = wait_for_news(book, 1, 0, 40)
+    assert [a.events for a in (made, moved, widened, gone)] == [("e1",), ("e1", "e2"), None, None]
+    assert [a.idle for a in (made, moved, widened, gone)] == [False, False, False, True]
+    assert gone.rule is None
+
+
+def test_what_changes_nothing_makes_no_version(database: Database, connection: psycopg.Connection) -> None:
+    rule = add(connection)
+    connection.execute("UPDATE alerts SET last_triggered = now() WHERE id = %s", (rule,))
+    assert connection.execute("SELECT count(*) FROM rule_versions").fetchone() == (1,)
+
+
+def test_a_rule_that_means_nothing_is_left_out_and_the_others_hold(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    add(connection, target=None)
+    add(connection, colour="red")
+    good = add(connection)
+    book = RuleBook(database.dsn)
+    book.recorded(1, 0)
+    told = book.fresh(1, 0, 0)
+    assert [(a.rule_id, a.rule is not None) for a in told][-1] == (good, True)
+    assert [a.rule for a in told[:2]] == [None, None]
+    assert [a.idle for a in told] == [True, True, False]
+
+
+def test_with_the_database_away_there_is_nothing_new(database: Database, connection: psycopg.Connection) -> None:
+    book = RuleBook(database.dsn)
+    book.recorded(1, 0)
+    add(connection)
+    book.dsn = "host=127.0.0.1 port=1 dbname=none"
+    book._newest = 1
+    assert book.fresh(1, 0, 0) == []

@@ -44,7 +44,7 @@ class Ledger:
         self.budget = budget
         self._clock, self._sleep = clock, sleep
         self._minutes: dict[int, int] = {}  # minute -> calls in it
-        self._next = 0.0
+        self._next = self._seen = 0.0
         self._quota: Quota | None = None
         self._lock = threading.Lock()
 
@@ -56,9 +56,13 @@ class Ledger:
         """
         with self._lock:
             now = self._clock()
+            # A clock that was set back must not make us wait until it is there again.
+            self._next = min(self._next, self._next - self._seen + now)
+            self._seen = now
             if self._left(now) < 1:
-                wait = max(self._frees_at(now) - now, 1.0)
-                raise Held(f"the day's budget of {self.budget.calls_a_day:,} calls is spent", wait)
+                ours = self._spent(now) >= self.budget.calls_a_day
+                what = f"the day's budget of {self.budget.calls_a_day:,} calls" if ours else "the source's own quota"
+                raise Held(f"{what} is spent", max(self._frees_at(now) - now, 1.0))
             turn = max(now, self._next)
             self._next = turn + 1 / self.budget.calls_a_second
             self._count(turn, 1)
@@ -68,9 +72,9 @@ class Ledger:
             self._sleep(turn - now)
 
     def told(self, quota: Quota) -> None:
-        """Take the source's own word on what is left."""
+        """Take the source's own word on what is left; a word for longer than a day is believed for a day."""
         with self._lock:
-            self._quota = quota
+            self._quota = Quota(quota.left, min(self._clock() + DAY, quota.resets_at))
 
     @property
     def spent(self) -> int:

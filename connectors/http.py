@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import math
+import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
@@ -46,6 +50,8 @@ Judge = Callable[[Reply], SourceError | None]
 class Http:
     """One source's HTTP client.
 
+    Used by one thread.
+
     Args:
         label: the source's name as people know it, for messages.
         ledger: every request, retries too, is counted there before it is made.
@@ -53,10 +59,10 @@ class Http:
         secrets: texts that must never be seen; each is struck out of every message.
         judge: the source's own reading of a reply.
         on_headers: called with each reply's headers, whatever the status (rate limits stand there).
-        params, headers, auth: sent with every request.
-        timeout: seconds for one attempt, from the first byte sent to the last received.
+        params, headers, auth: sent with every request; with `params` or `auth`, to no other host than `base_url`'s.
+        timeout: seconds for one attempt, until the last byte has come; looking up the host's name is not in it.
         attempts: at most so many for one request.
-        within: seconds for all attempts of one request.
+        within: seconds after which no further attempt of one request is begun.
         sleep: seconds to wait between attempts.
         transport: what carries the requests, in place of httpx's own.
     """
@@ -80,8 +86,12 @@ class Http:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.label, self._ledger, self._judge, self._on_headers = label, ledger, judge, on_headers
-        self._secrets = tuple(secret for secret in secrets if secret)
-        self._timeout = timeout
+        self._secrets: set[str] = set()
+        for secret in secrets:
+            self.hide(secret)
+        self._timeout, self._late = timeout, False
+        self._socket: socket.socket | None = None
+        self._bound = bool(params or auth)
         self._client = httpx.Client(
             base_url=base_url,
             params=dict(params or {}),
@@ -119,15 +129,13 @@ class Http:
             Unavailable: not answered after all attempts.
             Missing, Held, Refused: as judged.
         """
-        more = {"auth": auth} if auth is not None else {}
-        request = {"params": params, "data": data, "headers": headers, **more}
+        request = {"params": params, "data": data, "headers": headers, "auth": auth}
         return self._retrying(self._once, method, path, {k: v for k, v in request.items() if v is not None})
 
     def _once(self, method: str, path: str, request: dict[str, Any]) -> Reply:
         self._ledger.take()
-        deadline = time.monotonic() + self._timeout
         # Raised here, not where it is caught: httpx's error knows the request, and the request the key.
-        found = self._exchange(method, path, request, deadline)
+        found = self._exchange(method, path, request)
         if isinstance(found, SourceError):
             raise found
         wrong = (self._judge(found) if self._judge is not None else None) or judge(found)
@@ -136,9 +144,19 @@ class Http:
             raise wrong
         return found
 
-    def _exchange(self, method: str, path: str, request: dict[str, Any], deadline: float) -> Reply | SourceError:
+    def _exchange(self, method: str, path: str, request: dict[str, Any]) -> Reply | SourceError:
+        # httpx's own time-outs begin anew with every byte that arrives; this one does not.
+        self._late = False
+        watch = threading.Timer(self._timeout, self._hang_up)
+        watch.daemon = True
+        watch.start()
         try:
-            with self._client.stream(method, path, **request) as response:
+            url = httpx.URL(path)
+            if self._bound and url.host not in ("", self._client.base_url.host):
+                return Refused(f"{self.label} names an address on another host; the key is not sent there")
+            if url.query:  # httpx would drop it for the parameters
+                request = {**request, "params": url.params.merge(request.get("params"))}
+            with self._client.stream(method, url, extensions={"trace": self._trace}, **request) as response:
                 if self._on_headers is not None:
                     self._on_headers(response.headers)
                 raw = bytearray()
@@ -146,22 +164,38 @@ class Http:
                     raw += chunk
                     if len(raw) > MAX_BODY:
                         return Missing(f"{self.label} answered with more than {MAX_BODY >> 20} MB")
-                    if time.monotonic() > deadline:
-                        return Unavailable(f"{self.label} did not finish its answer within {self._timeout:g} s")
-        except httpx.TimeoutException:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if not self._late and not isinstance(error, httpx.TimeoutException):
+                return Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}")
+            self._late = True
+        finally:
+            watch.cancel()
+        if self._late:
             return Unavailable(f"{self.label} did not answer within {self._timeout:g} s")
-        except httpx.HTTPError as error:
-            return Unavailable(f"{self.label} could not be reached: {self.redact(str(error))}")
         return Reply(response.status_code, response.headers, _decode(bytes(raw)))
+
+    def _trace(self, _name: str, info: Mapping[str, Any]) -> None:
+        """Called by httpcore at each step; keeps the socket of the connection that is made."""
+        ask = getattr(info.get("return_value"), "get_extra_info", None)
+        if ask is not None:
+            self._socket = ask("socket")
+            if self._late:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._late = True
+        if self._socket is not None:
+            with suppress(OSError):  # closed already
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def hide(self, secret: str) -> None:
         """Let this text never be seen either; for a token that was given later."""
-        if secret and secret not in self._secrets:
-            self._secrets = (*self._secrets, secret)
+        if secret:
+            self._secrets |= {secret, quote(secret, safe="")}  # as it is, and as it stands in an address
 
     def redact(self, text: str) -> str:
         """The text with every secret struck out."""
-        for secret in self._secrets:
+        for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 

@@ -241,6 +241,7 @@ def raw_site() -> Iterator[Callable[..., str]]:
     """Starts a server that sends each connection a first text and then the second for ever; `good` answers before."""
     over = threading.Event()
     threads: list[threading.Thread] = []
+    connections: list[socket.socket] = []
     listening = socket.create_server(("127.0.0.1", 0))
     listening.settimeout(0.02)
 
@@ -265,6 +266,7 @@ def raw_site() -> Iterator[Callable[..., str]]:
                 connection, _ = listening.accept()
             except TimeoutError:
                 continue
+            connections.append(connection)
             threads.append(threading.Thread(target=drip, args=(connection, *what)))
             threads[-1].start()
 
@@ -275,6 +277,10 @@ def raw_site() -> Iterator[Callable[..., str]]:
 
     yield start
     over.set()
+    threads[0].join()
+    for connection in connections:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
     for thread in threads:
         thread.join()
     listening.close()

@@ -127,11 +127,12 @@ class _Seen(msgspec.Struct):
 
 
 class _State(msgspec.Struct, array_like=True):
-    version: int
-    seen: dict[str, _Seen]
-    looks: _Bucket
-    searches: _Bucket
-    searched: dict[str, float]
+    version: int = _VERSION
+    seen: dict[str, _Seen] = {}
+    cost: float = 1.0
+    looks: _Bucket = msgspec.field(default_factory=_Bucket)
+    searches: _Bucket = msgspec.field(default_factory=_Bucket)
+    searched: dict[str, float] = {}
 
 
 class Planner:
@@ -153,8 +154,8 @@ class Planner:
         self._first_due: float | None = None
         self._not_before = not_before
         loaded = _load(state)
-        self._seen = loaded.seen
-        self._looks, self._searches, self._searched = loaded.looks, loaded.searches, loaded.searched
+        self._seen, self._searched, self._cost = loaded.seen, loaded.searched, loaded.cost
+        self._looks, self._searches = loaded.looks, loaded.searches
         self.planned = 0.0
         """Calls that are planned for the next 24 hours."""
 
@@ -171,8 +172,12 @@ class Planner:
     def plan(self, ledger: LedgerState, now: float) -> None:
         """Fit the intervals to what is left of the budget."""
         calls = pace(self._budget, ledger, now)
+        self._not_before = min(self._not_before, now + 1 / self._budget.calls_a_second)  # the clock was set back
+        for seen in self._seen.values():
+            seen.looked = None if seen.looked is None else min(seen.looked, now)
         weights = {name: weight(self._starts[name], seen.liveliness, now) for name, seen in self._seen.items()}
-        scale = fit(weights.values(), _PLANNED * calls, self._budget.targets_a_call, self._interval)
+        looks = _PLANNED * calls / self._cost
+        scale = fit(weights.values(), looks, self._budget.targets_a_call, self._interval)
         self._intervals = {name: max(self._interval, scale * w) for name, w in weights.items()}
         left = self._budget.calls_a_day - sum(ledger.minutes.values())
         for bucket, share in ((self._looks, LOOKS), (self._searches, SEARCHES)):
@@ -180,7 +185,7 @@ class Planner:
             bucket.rate, bucket.capacity = share * calls, max(_BURST * share * left, 1.0)
         filled = math.fsum(1 / i for i in self._intervals.values()) / self._budget.targets_a_call
         lightest = 1 / min(self._intervals.values()) if self._intervals else 0.0
-        self.planned = DAY * max(filled, lightest)
+        self.planned = DAY * max(filled, lightest) * self._cost
         self._planned_at, self._first_due = now, None
 
     def stale(self, now: float) -> bool:
@@ -190,7 +195,7 @@ class Planner:
     def due(self, now: float) -> list[Target]:
         """The targets of the next call, if one is to be made now: those that are most overdue. Needs a `plan`.
 
-        What is handed out counts as called; it counts as looked at when `record` says so.
+        What is handed out counts as called; it counts as looked at when `looked` says so.
         """
         if self.next_call(now) > now + _ALMOST:
             return []
@@ -219,27 +224,35 @@ class Planner:
         self._called(self._searches, now)
         return oldest
 
-    def searched(self, query: str, now: float) -> None:
-        """A search was answered."""
+    def searched(self, query: str, calls: int, now: float) -> None:
+        """A search was answered, and took so many calls."""
         self._searched[query] = now
+        self._searches.tokens -= calls - 1
 
     def _called(self, bucket: _Bucket, now: float) -> None:
         bucket.tokens -= 1
         self._not_before = now + 1 / self._budget.calls_a_second
 
-    def extra(self, calls: int) -> None:
-        """A look took so many calls more than one: retries, pages, a log-in."""
-        self._looks.tokens -= calls
+    def looked(self, targets: Sequence[Target], answer: Answer, calls: int, now: float) -> None:
+        """Learn from what a look gave.
 
-    def record(self, answer: Answer, now: float) -> None:
-        """Learn from an answer; those of its targets that are no longer watched are passed over."""
+        Args:
+            targets: those that were looked at, each of which counts as looked at now.
+            answer: what it gave.
+            calls: that it took: with retries, pages, a log-in.
+            now: Unix seconds.
+        """
         lowest: dict[str, float] = {}
         for event in answer.prices:
             name, price = str(event["event_id"]), float(event["price"])
             lowest[name] = min(price, lowest.get(name, math.inf))
-        for name in {*lowest, *answer.unpriced, *answer.gone}:
-            if (seen := self._seen.get(name)) is not None:
-                _learn(seen, lowest.get(name), now)
+        if len(targets) == 1 and lowest:
+            lowest.setdefault(targets[0].id, min(lowest.values()))  # a feed: one target, and the events it tells of
+        for target in targets:
+            if (seen := self._seen.get(target.id)) is not None:
+                _learn(seen, lowest.get(target.id), now)
+        self._looks.tokens -= calls - 1
+        self._cost = max(_MEMORY * self._cost + (1 - _MEMORY) * calls, 1.0)
         self._first_due = None
 
     def next_call(self, now: float) -> float:
@@ -258,7 +271,9 @@ class Planner:
 
     def dump(self) -> bytes:
         """The state as version-tagged msgpack."""
-        return msgspec.msgpack.encode(_State(_VERSION, self._seen, self._looks, self._searches, self._searched))
+        return msgspec.msgpack.encode(
+            _State(_VERSION, self._seen, self._cost, self._looks, self._searches, self._searched)
+        )
 
 
 def _learn(seen: _Seen, price: float | None, now: float) -> None:
@@ -274,4 +289,4 @@ def _learn(seen: _Seen, price: float | None, now: float) -> None:
 def _load(state: bytes | None) -> _State:
     if state is not None and msgspec.msgpack.decode(state)[0] == _VERSION:
         return msgspec.msgpack.decode(state, type=_State)
-    return _State(_VERSION, {}, _Bucket(), _Bucket(), {})
+    return _State()

@@ -48,6 +48,7 @@ class Simulation:
     calls: list[float] = field(default_factory=list)
     looks: list[tuple[float, list[str]]] = field(default_factory=list)
     held: int = 0
+    calls_a_look: int = 1
     draw: Random = field(default_factory=lambda: Random(1))
 
     def __post_init__(self) -> None:
@@ -75,17 +76,18 @@ class Simulation:
                 self.now = max(wake, self.now + 1e-3)
 
     def _look(self, due: list[Target], until: float) -> None:
-        try:
-            self.ledger.take()
-        except Held as error:
-            self.held += 1
-            self.now = min(self.now + error.seconds, until)
-            return
-        self.calls.append(self.now)
+        for _ in range(self.calls_a_look):
+            try:
+                self.ledger.take()
+            except Held as error:
+                self.held += 1
+                self.now = min(self.now + error.seconds, until)
+                return
+            self.calls.append(self.now)
         self.looks.append((self.now, [t.id for t in due]))
         if (quota := self.told(self.now, len(self.calls))) is not None:
             self.ledger.told(quota)
-        self.planner.record(Answer([self._event(t.id) for t in due]), self.now)
+        self.planner.looked(due, Answer([self._event(t.id) for t in due]), self.calls_a_look, self.now)
 
     def _event(self, name: str) -> dict[str, object]:
         lively = int(name[1:]) % 3
@@ -334,8 +336,11 @@ def test_what_has_no_price_is_counted_and_not_forgotten() -> None:
     planner = Planner(Budget(1000, 1.0, 3), INTERVAL)
     planner.watch([target(i, 1) for i in range(3)], NOON)
     planner.plan(LedgerState(NOON, {}, None), NOON)
-    assert len(planner.due(NOON)) == 3
-    planner.record(Answer([{"event_id": "t000", "price": 5}], {"t001": "none", "stranger": "?"}), NOON)
+    due = planner.due(NOON)
+    assert len(due) == 3
+    planner.looked(
+        [*due[:2], Target("stranger")], Answer([{"event_id": "t000", "price": 5}], {"t001": "none"}), 1, NOON
+    )
     assert planner.counts() == (3, 1, 1)
     assert planner.next_call(NOON) == pytest.approx(NOON + 1), "the third is still to be looked at"
 
@@ -343,8 +348,36 @@ def test_what_has_no_price_is_counted_and_not_forgotten() -> None:
 def test_decimal_text_is_a_price_too() -> None:
     planner = Planner(Budget(1000, 1.0), INTERVAL)
     planner.watch([target(0, 1)], NOON)
-    planner.record(Answer([{"event_id": "t000", "price": "12.50"}]), NOON)
+    planner.looked([target(0, 1)], Answer([{"event_id": "t000", "price": "12.50"}]), 1, NOON)
     assert planner.counts() == (1, 1, 0)
+
+
+def test_a_feed_is_one_target_that_tells_of_many_events() -> None:
+    planner = Planner(Budget(1000, 1.0), INTERVAL)
+    planner.watch([Target("feed")], NOON)
+    planner.looked([Target("feed")], Answer([{"event_id": "a", "price": 5}, {"event_id": "b", "price": 6}]), 1, NOON)
+    assert planner.counts() == (1, 1, 0)
+
+
+def test_looks_that_take_many_calls_come_as_rarely_as_the_budget_asks() -> None:
+    """A feed of twelve pages: the day's 600 calls are 50 looks."""
+    simulation = Simulation(Budget(600, 5.0), [target(0, 1)])
+    simulation.calls_a_look = 12
+    simulation.run(NOON + DAY)
+    keeps_the_budget(simulation)
+    assert simulation.held == 0
+    assert 30 <= len(simulation.looks) <= 50
+    assert max(gaps(simulation, "t000")) < 1.3 * DAY / 40
+    assert simulation.planner.planned <= 600
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    simulation = Simulation(Budget(5000, 1.0), [target(0, 1)])
+    simulation.run(NOON + 3600)
+    simulation.now -= 1800
+    before = len(simulation.looks)
+    simulation.run(NOON + 1800 + 600)
+    assert len(simulation.looks) - before > 5
 
 
 def test_searches_come_at_once_when_new_and_daily_after_that() -> None:
@@ -357,7 +390,7 @@ def test_searches_come_at_once_when_new_and_daily_after_that() -> None:
             planner.plan(LedgerState(now, {}, None), now)
         queries = ["a", "b"] if minute < 600 else ["a", "b", "new"]
         if (query := planner.search_due(queries, now)) is not None:
-            planner.searched(query, now)
+            planner.searched(query, 1, now)
             asked.append((query, minute))
     assert Counter(query for query, _ in asked) == {"a": 2, "b": 2, "new": 2}
     assert next(minute for query, minute in asked if query == "new") == 600
@@ -372,7 +405,7 @@ def test_many_searches_leave_the_looks_their_share() -> None:
         if planner.stale(now):
             planner.plan(LedgerState(now, {}, None), now)
         if (query := planner.search_due([f"q{i}" for i in range(1000)], now)) is not None:
-            planner.searched(query, now)
+            planner.searched(query, 1, now)
             made += 1
     assert 5 <= made <= 10
 

@@ -236,14 +236,18 @@ class _Group:
         self.spans: dict[str, _Span] = {}
 
     def seed(self, listings: Listings, time: int) -> None:
-        """Take what is known of the event's listings when the first rule of the group comes."""
-        self.hour = time // HOUR
-        for listing, (seen, price, total, quantity, place) in listings.items():
-            if self.scope.takes(place, quantity):
-                self.last_seen = max(seen, self.last_seen or seen)
-                if seen >= self.hour * HOUR - STALE:
-                    self.put(listing, self.scope.value(price, total))
+        """Take what is known of the event's listings when the first rule of the group comes: as it was last seen."""
+        seen = [last[0] for last in listings.values() if self.scope.takes(last[4], last[3])]
+        self.last_seen = max(seen, default=None)
+        self.hour = (time if self.last_seen is None else self.last_seen) // HOUR
+        self.take(listings)
         self.value = self._lowest()
+
+    def take(self, listings: Listings) -> None:
+        """Fill in the prices of the listings in scope that were seen lately."""
+        for listing, (seen, price, total, quantity, place) in listings.items():
+            if seen >= self.hour * HOUR - STALE and self.scope.takes(place, quantity):
+                self.put(listing, self.scope.value(price, total))
 
     def put(self, listing: str, value: int) -> int | None:
         """Set a listing's price; returns the one before."""
@@ -265,6 +269,13 @@ class _Group:
                 member.memories.pop(listing, None)
         elif before is not None:
             del self.sorted[bisect_left(self.sorted, before)]
+
+    def leave(self, listing: str, listings: Listings, time: int) -> None:
+        """A listing is seen to be out of scope; that says something of the path, too."""
+        self.forget_stale(listings, time)
+        self.drop(listing)
+        lowest = self._lowest()
+        self.value = self.value if lowest is None else lowest
 
     def forget_stale(self, listings: Listings, time: int) -> None:
         """At the first look of an hour, drop what has not been seen for a day."""
@@ -469,7 +480,7 @@ class Judge:
         if known is not None and known[3] != quantity:
             for group in self._takers(desk, listing, known[3], place):
                 if group not in takers:
-                    group.drop(listing)
+                    group.leave(listing, listings, time)
         for group in takers:
             group.forget_stale(listings, time)
             if group.scope.each:
@@ -564,8 +575,8 @@ class Judge:
             for values, value, hour, last_seen in groups:
                 scope = _Scope(tuple(values[0]), *values[1:])
                 group = desk.groups[scope] = _Group(scope)
-                group.seed(listings(event), hour * HOUR)
-                group.value, group.last_seen = value, last_seen
+                group.hour, group.value, group.last_seen = hour, value, last_seen
+                group.take(listings(event))
             for version, memories in members:
                 member = _Member(judge._rule(version), memories)
                 desk.seat(desk.groups[_Scope.of(member.rule)], member)

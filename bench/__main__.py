@@ -6,14 +6,13 @@ Real Kafka, an embedded Postgres with fsync on, recovery on. A run whose tables 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -28,21 +27,20 @@ from tests.support.pipeline import Pipeline, make_topics
 
 
 def produce(kafka: Kafka, topic: str, messages: int, listings: int) -> None:
-    """Fill a topic with market observations, each listing once and then at random."""
+    """Fill a topic with market observations, each listing in turn: the last ones before now, 20,000 a second."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "compression.type": "lz4"})
-    now = datetime.now(UTC)
-    market = Market(1, now, events=max(10, listings // 100), listings=listings)
-    opening = market.opening(now)
-    for number in range(messages):
-        event = next(opening, None) or market.tick(datetime.now(UTC))
+    gap = 50  # microseconds
+    start = datetime.now(UTC) - timedelta(microseconds=gap * messages)
+    market = Market(1, start, events=max(10, listings // 100), listings=listings)
+    for number, (key, value) in enumerate(market.observe(market.start + gap * n for n in range(messages))):
         while True:
             try:
-                producer.produce(topic, json.dumps(event), str(event["event_id"]))
+                producer.produce(topic, value, key)
                 break
             except BufferError:
                 producer.poll(0.1)
-        producer.poll(0)
         if number % 20_000 == 0:
+            producer.poll(0)
             print(f"\r  filling the topic: {number:,} of {messages:,}", end="", flush=True)
     producer.flush(60)
     print(f"\r  filled the topic: {messages:,} messages, {listings:,} listings          ")
@@ -91,8 +89,8 @@ def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, s
         pipeline.start(recovery=1, interval=5)
         producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0})
         market = Market(2, datetime.now(UTC), events=100, listings=5000)
-        for event in market.opening(datetime.now(UTC)):
-            producer.produce(topic, json.dumps(event), str(event["event_id"]))
+        for key, value in market.observe([market.start] * market.size):
+            producer.produce(topic, value, key)
             producer.poll(0)
         producer.flush(30)
         pipeline.await_caught_up()
@@ -103,8 +101,8 @@ def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, s
         while due < began + seconds:
             due += dice.expovariate(rate)
             time.sleep(max(0.0, due - time.time()))
-            event = market.tick(datetime.fromtimestamp(due, UTC))
-            producer.produce(topic, json.dumps(event), str(event["event_id"]))
+            for key, value in market.observe([int(due * 1e6)]):
+                producer.produce(topic, value, key)
             producer.poll(0)
         producer.flush(30)
         pipeline.settle()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,10 +32,8 @@ def write_lake(folder: Path) -> Observed:
     """Two hours of a mock market across midnight, some of it broken; returns what must be in `prices`, in order."""
     start = NOON.replace(hour=23)
     market = Market(7, start, events=6, listings=120)
-    told = [*market.opening(start), *(market.tick(start + timedelta(seconds=6 * i)) for i in range(1200))]
-    values: list[bytes | None] = [
-        market.spoil(e) if i % 50 == 49 else json.dumps(e).encode() for i, e in enumerate(told)
-    ]
+    told = [value for _, value in market.observe(market.start + 2_400_000 * i for i in range(3000))]
+    values: list[bytes | None] = [market.spoil(value) if i % 50 == 49 else value for i, value in enumerate(told)]
     writer, clock = LakeWriter(folder / "prices"), PartitionClock(LATENESS)
     for at in range(0, len(values), 500):
         part = values[at : at + 500]
@@ -45,7 +43,7 @@ def write_lake(folder: Path) -> Observed:
         assert both is not None
         writer.add([both])
         writer.flush()
-    return [e for i, e in enumerate(told) if i % 50 != 49]
+    return [json.loads(value) for i, value in enumerate(told) if i % 50 != 49]
 
 
 def run(show: str = "") -> Any:
@@ -73,24 +71,31 @@ def test_the_notebook_s_key_outputs_are_right(tmp_path: Path, monkeypatch: pytes
 
     last, moves, minutes = {}, [], set()
     for one in observed:
-        before = last.get(one["listing_id"])
-        if before is not None and one["total_price"] < before["total_price"]:
-            moves.append((one["total_price"] / before["total_price"] - 1, one["listing_id"], one["timestamp"]))
-        last[one["listing_id"]] = one
-        minutes.add((one["event_id"], one["source"], one["section"], one["timestamp"][:16]))
+        listing = (
+            one["event_id"],
+            one["source"],
+            *(one.get(n) for n in ("level", "listing_id", "section", "row", "seat")),
+        )
+        cost, before = one.get("total_price", one["price"]), last.get(listing)
+        if before is not None and cost < before:
+            moves.append((cost / before - 1, one.get("listing_id"), one["timestamp"]))
+        last[listing] = cost
+        if "level" not in one:
+            minutes.add((one["event_id"], one["source"], one["section"], one["timestamp"][:16]))
     assert found["equal"] is True
     assert found["windows"] == len(minutes)
 
     by_event = defaultdict(list)
-    for one in last.values():
-        by_event[one["event_id"]].append(one["total_price"])
+    for (event, _, level, *_), cost in last.items():
+        if level is None:
+            by_event[event].append(cost)
     assert {c["event_id"]: (c["low"], c["typical"], c["high"], c["listings"]) for c in found["costs"]} == {
         event: (min(p), pytest.approx(median(p), abs=0.006), max(p), len(p)) for event, p in by_event.items()
     }
 
     assert len(found["drops"]) == len(moves)
-    deepest, listing, when = min(moves)
-    assert found["drops"][0]["listing_id"] == listing
+    deepest, named, when = min(moves, key=lambda move: move[0])
+    assert found["drops"][0]["listing_id"] == named
     assert found["drops"][0]["change_percent"] == pytest.approx(deepest * 100, abs=1e-4)
     assert datetime.fromisoformat(found["drops"][0]["timestamp"]) == datetime.fromisoformat(when)
     assert found["lasting"]["drops"] == sum(move <= -0.1 for move, *_ in moves)
@@ -99,7 +104,7 @@ def test_the_notebook_s_key_outputs_are_right(tmp_path: Path, monkeypatch: pytes
     [chart] = [out for cell in notebook.cells if cell.id == "chart" for out in cell.outputs]
     lines = chart.data["application/vnd.plotly.v1+json"]["data"]
     assert [line["name"] for line in lines] == ["low", "average"]
-    ours = [one["total_price"] for one in observed if one["event_id"] == found["event"]]
+    ours = [o["total_price"] for o in observed if o["event_id"] == found["event"] and "level" not in o]
     assert min(row["low"] for row in found["moved"]) == min(ours)
     assert sum(row["observations"] for row in found["moved"]) == len(ours)
     assert chart.data["image/svg+xml"].count("<polyline") == 2

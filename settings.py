@@ -19,6 +19,7 @@ ClientConfig = dict[str, str | int | float | bool]
 """librdkafka settings, as every client takes them."""
 
 _PASS_THROUGH = "LIBRDKAFKA_"
+_CHANNEL = "CHANNEL_"
 _FEED = "FEED_"
 
 
@@ -62,6 +63,10 @@ class Settings(BaseSettings):
         5, description="A partition without messages for this long no longer holds the watermark back"
     )
 
+    quarantine_release_after: PositiveInt = Field(
+        3, description="So many doubted prices of a listing that agree, one after the other, are believed"
+    )
+
     alert_min_drop_percent: PositiveFloat = Field(5, description="Default rule: alert on drops of at least this much")
     alert_max_age_seconds: PositiveInt = Field(
         86400, description="An alert whose price is older than this is kept but no longer sent"
@@ -70,6 +75,18 @@ class Settings(BaseSettings):
     discord_test_host: str | None = Field(
         None, description="For tests only: a host:port besides Discord's own that may be posted to, over plain HTTP"
     )
+    smtp_host: str | None = Field(None, description="Mail server for `mailto:` channels; without it there is no mail")
+    smtp_port: PositiveInt = Field(587, description="Its port; usually 587 for starttls, 465 for tls")
+    smtp_security: str = Field(
+        "starttls", pattern="^(starttls|tls|none)$", description="How it is spoken to: starttls, tls or none"
+    )
+    smtp_user: str | None = Field(None, description="Name to log in with, if it wants one")
+    smtp_password: SecretStr | None = Field(None, description="Password to log in with")
+    smtp_from: str | None = Field(None, description="Sender of mails, as in ConScope <alerts@example.com>")
+    public_url: str | None = Field(
+        None, pattern="^https?://[^ ]+$",
+        description="Where the dashboard is reached from outside, for the links in mails that mute a rule",
+    )  # fmt: skip
 
     seatgeek_api_key: SecretStr | None = Field(None, description="SeatGeek client id; without it the source is off")
     seatgeek_url: str = Field("https://api.seatgeek.com/2", description="Where SeatGeek's API is")
@@ -115,19 +132,25 @@ class Settings(BaseSettings):
     @property
     def kafka_client(self) -> ClientConfig:
         """librdkafka settings shared by every client: the brokers and what was passed through."""
-        given = {**dotenv_values(".env"), **os.environ}
-        extra: ClientConfig = {
-            name.removeprefix(_PASS_THROUGH).lower().replace("_", "."): value
-            for name, value in given.items()
-            if name.startswith(_PASS_THROUGH) and value
-        }
+        extra: ClientConfig = {name.replace("_", "."): value for name, value in _given(_PASS_THROUGH).items()}
         # A broker that is away is tried again every second or so, not twenty times a second as librdkafka would.
         calm = {"reconnect.backoff.ms": "200", "reconnect.backoff.max.ms": "2000"}
         return {"bootstrap.servers": self.kafka_bootstrap_servers, **calm, **extra}
 
+    @property
+    def channels(self) -> dict[str, SecretStr]:
+        """Addresses of the named channels for alerts: `CHANNEL_PHONE` is that of `phone`."""
+        return {name: SecretStr(address) for name, address in _given(_CHANNEL).items()}
+
     def feed_secret(self, name: str) -> str | None:
         """The value of the variable `name`, which starts with FEED_, as a feed's file asks for it; None when unset."""
         return (os.environ.get(name) or dotenv_values(".env").get(name)) if name.startswith(_FEED) else None
+
+
+def _given(prefix: str) -> dict[str, str]:
+    """The variables whose names begin so, by the rest of their names in lower case."""
+    given = {**dotenv_values(".env"), **os.environ}
+    return {name[len(prefix) :].lower(): value for name, value in given.items() if name.startswith(prefix) and value}
 
 
 @cache

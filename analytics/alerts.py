@@ -622,6 +622,8 @@ def decide(rule: Rule, memory: Memory, look: _Look, end: int, comparable: list[i
         memory.first = look.now if look.before is None else look.before
         if look.before is not None:
             memory.lowest = look.before if memory.lowest is None else min(memory.lowest, look.before)
+            if rule.skip_if_true and look.before <= (rule.target or 0):
+                memory.state, memory.last_alert, memory.fired_at = _fired(rule), look.before, look.time
     if rule.reference == "median":
         _fill_hours(rule, memory, look)
     threshold, reference, kind = _threshold(rule, memory, look, comparable)
@@ -630,12 +632,8 @@ def decide(rule: Rule, memory: Memory, look: _Look, end: int, comparable: list[i
     _rearm(rule, memory, look)
     reason = _reason(rule, memory, look, met, newly, threshold, reference)
     if reason == "fired":
-        memory.last_alert, memory.fired_at = look.now, look.time
+        memory.state, memory.last_alert, memory.fired_at = _fired(rule), look.now, look.time
         memory.alerts += 1
-    if reason in ("fired", "already_true"):
-        memory.state = {"always": "armed", "cooldown": "cooling"}.get(rule.rearm, "fired")
-        if reason == "already_true":
-            memory.last_alert, memory.fired_at = look.now, look.time
     if reason != "holding":
         memory.held, memory.held_at = 0, None
         if memory.state == "holding":
@@ -643,6 +641,11 @@ def decide(rule: Rule, memory: Memory, look: _Look, end: int, comparable: list[i
     memory.reason = reason
     old = reference if rule.condition in ("drop", "rise", "new_low") else look.before
     return Ruling(met, reason, threshold, reference, old, kind if old is not None else "")
+
+
+def _fired(rule: Rule) -> str:
+    """The state after an alert."""
+    return {"always": "armed", "cooldown": "cooling"}.get(rule.rearm, "fired")
 
 
 def _threshold(
@@ -782,11 +785,11 @@ def _reason(
     if not met:
         return "not_met" if threshold is not None or rule.condition == "back" else "nothing_to_compare"
     if memory.state in ("fired", "cooling"):
+        if newly:
+            return "already_true"
         return {"once": "once", "cooldown": "cooling", "margin": "not_rearmed"}.get(rule.rearm, "not_lower")
     if rule.muted_until is not None and look.time < rule.muted_until:
         return "muted"
-    if rule.skip_if_true and newly and look.before is not None:
-        return "already_true"
     if rule.observations > 1 and memory.held + look.own < rule.observations:
         memory.held += look.own
         memory.held_at = (threshold, reference) if threshold is not None else None

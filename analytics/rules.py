@@ -20,8 +20,6 @@ from msgspec import Meta
 
 from analytics.schema import MICROS
 
-DEFAULT_RULE = "default-drop"
-
 Condition = Literal["at_or_below", "drop", "rise", "new_low", "back", "deal"]
 Reference = Literal["last_alert", "previous", "first_seen", "median", "lowest"]
 Rearm = Literal["always", "once", "cooldown", "margin", "lower"]
@@ -267,6 +265,8 @@ def check(rule: Definition, target: int | None) -> None:
         raise RuleError("`cooldown_minutes` and rearm `cooldown` go together")
     if rule.rearm == "always" and not _moves(rule):
         raise RuleError("rearm `always` would alert at every look; choose margin, cooldown, lower or once")
+    if rule.skip_if_true and rule.condition != "at_or_below":
+        raise RuleError("`skip_if_true` belongs to `at or below`; nothing else is true before the price moves")
     if rule.step is not None and (rule.rearm != "lower" or rule.step <= 0):
         raise RuleError("`step` is an amount above 0 and belongs to rearm `lower`")
     if not 0 <= rule.margin_percent <= 1000:
@@ -285,6 +285,49 @@ def _moves(rule: Definition) -> bool:
     if rule.condition in ("drop", "rise"):
         return rule.reference in (None, "last_alert", "previous", "lowest")
     return rule.condition in ("new_low", "back")
+
+
+_SINCE: dict[Reference, str] = {
+    "last_alert": "since the last alert",
+    "previous": "against the previous price",
+    "first_seen": "since it was first seen",
+    "median": "against the median of {days} days",
+    "lowest": "below the lowest so far",
+}
+
+
+def describe(rule: Rule) -> str:
+    """What the rule waits for, in words: "lowest all-in price at or below 120.00 USD in section 101"."""
+    what = f"{'base' if rule.base else 'all-in'} price" + (f" for {rule.party}" if rule.party > 1 else "")
+    if not rule.each:
+        what = f"lowest {what}" if rule.listings == 1 else f"{rule.listings} listings, {what}"
+    much = f"{(rule.percent or 0) / PERCENT:g} %" if rule.amount is None else amount(rule.amount, rule.currency)
+    since = _SINCE[rule.reference].format(days=rule.days)
+    says = {
+        "at_or_below": f"{what} at or below {amount(rule.target or 0, rule.currency)}",
+        "drop": f"{what} down by {much} {since}",
+        "rise": f"{what} up by {much} {since}",
+        "new_low": f"{what} lower than " + (f"in {rule.days} days" if rule.days else "ever"),
+        "back": "available again",
+        "deal": f"{what} among the cheapest {rule.percentile} % of comparable listings",
+    }[rule.condition]
+    if rule.sections:
+        says += f" in section {', '.join(rule.sections)}"
+    if rule.max_row:
+        says += f" up to row {rule.max_row}"
+    if rule.source:
+        says += f" on {rule.source}"
+    if rule.quantity > rule.party:
+        says += f", {rule.quantity} tickets or more"
+    return says
+
+
+def amount(micros: int, currency: str) -> str:
+    """Money in words: `120.00 USD`."""
+    return f"{Decimal(micros) / MICROS:.2f} {currency}"
+
+
+DEFAULT_RULE = "default-drop"
 
 
 def alert_id(rule: str | int, price_id: int) -> UUID:

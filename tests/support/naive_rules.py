@@ -108,6 +108,8 @@ def _fires(rule: Rule, path: Path, rows: list[tuple[Any, ...]], index: int, befo
     newly = not path.points
     if newly and before is not None:
         path.points.append((time, before))
+        if rule.skip_if_true and before <= rule.target:
+            path.state, path.rearm_from = "fired", (time, before)
     first = path.points[0][1] if path.points else now
     low = min((value for _, value in path.points), default=None)
     last = path.alerts[-1][1] if path.alerts else None
@@ -158,9 +160,7 @@ def _fires(rule: Rule, path: Path, rows: list[tuple[Any, ...]], index: int, befo
             path.state = "armed"
     stands = now == _price(rule, rows[index])
     if met and path.state in ("armed", "holding"):
-        if rule.skip_if_true and newly and before is not None:
-            path.state, path.rearm_from = "fired", (time, now)
-        elif rule.observations > 1 and path.held + stands < rule.observations:
+        if rule.observations > 1 and path.held + stands < rule.observations:
             path.held += stands
             path.state = "holding"
             path.frozen = (threshold, reference) if threshold is not None else None

@@ -47,7 +47,7 @@ def some_rules(draw: st.DrawFn) -> list[Rule]:
         columns["watch"] = draw(st.sampled_from(["lowest", "lowest", "each"]))
         columns["observations"] = draw(st.sampled_from([1, 1, 2, 3]))
         columns["listings"] = draw(st.sampled_from([1, 1, 2]))
-        columns["skip_if_true"] = draw(st.booleans())
+        columns["skip_if_true"] = condition == "at_or_below" and draw(st.booleans())
         rearm = draw(st.sampled_from([None, "once", "cooldown", "margin", "lower", "always"]))
         columns |= {"rearm": rearm}
         if rearm == "cooldown":

@@ -1,11 +1,16 @@
-"""Reading what a source says: every value is what it should be, or None. Nothing here raises for what it is given."""
+"""What connectors share: reading what a source says (every value is what it should be, or None), and telling of it."""
 
 from __future__ import annotations
 
 import math
 import re
+import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
+
+from connectors.http import Http
+from connectors.source import Listed, Missing, PriceEvent, Query, Refused
 
 MOST = 999_999_999.0
 """The decoder takes no larger amount."""
@@ -85,3 +90,53 @@ def day(value: Any) -> date | None:
     except (TypeError, ValueError):
         return None
     return found if 1970 <= found.year < 2200 else None
+
+
+def says(value: str | None, wanted: str) -> bool:
+    """Whether every word of `wanted` stands in a name, in any order, whatever its case and accents."""
+    return set(_words(wanted)) <= set(_words(value or ""))
+
+
+def _words(value: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", value)
+    return re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)).casefold())
+
+
+def within(listed: Listed, query: Query) -> bool:
+    """Whether an event's local date is one that the query asks for."""
+    if query.since is None and query.until is None:
+        return True
+    on = listed.local_date
+    return on is not None and (query.since or on) <= on <= (query.until or on)
+
+
+def ask(http: Http, path: str, params: Mapping[str, str | int], setting: str) -> Any:
+    """The JSON of a list or a search, which is never `Missing`: what is not there then is the address.
+
+    Args:
+        setting: the environment variable that holds the address.
+
+    Raises:
+        Unavailable, Held, Refused: see there.
+    """
+    try:
+        return http.get(path, params)
+    except Missing as error:
+        raise Refused(f"{error}; check {setting}") from None
+
+
+def observed(listed: Listed, now: datetime, **prices: Any) -> PriceEvent:
+    """A price event of an event as a whole, seen `now`."""
+    return {
+        "event_id": listed.id,
+        "event_name": listed.name,
+        "venue": listed.venue,
+        "city": listed.city,
+        "state": listed.state,
+        "event_date": listed.starts.isoformat() if listed.starts is not None else None,
+        "source": listed.source,
+        "listing_url": listed.url,
+        "timestamp": now.isoformat(),
+        "level": "event",
+        **prices,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from connectors.source import Held
+from connectors.source import Refused
 from connectors.sources.seatgeek import SeatGeekSource
 from tests.unit.connectors.sources.contract import KEY, ConnectorContract
 
@@ -53,7 +53,7 @@ class TestContract(ConnectorContract):
         "level": "event",
         "listing_count": 312,
     }
-    outcomes: ClassVar = {"404": (Held,), "400": (Held,)}
+    outcomes: ClassVar = {"404": (Refused,), "400": (Refused,)}
 
     def make(self, url: str, **options: Any) -> SeatGeekSource:
         return SeatGeekSource(KEY, url, **options)

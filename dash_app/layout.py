@@ -37,7 +37,11 @@ _SCOPES = [("event", "This event"), ("all", "All events")]
 def layout() -> Any:
     """The whole page, on Mantine's provider."""
     return dmc.MantineProvider(
-        [*_clockwork(), _header(), html.Main([_notices(), _empty(), _content()], id=ids.STAGE, className="loading")],
+        [
+            *_clockwork(),
+            _header(),
+            html.Main([_notices(), _empty(), _content(), _sources_card()], id=ids.STAGE, className="loading"),
+        ],
         theme=_THEME,
         defaultColorScheme="auto",
     )
@@ -144,6 +148,10 @@ def _health_card() -> Any:
         ),
         name="health-card",
     )  # fmt: skip
+
+
+def _sources_card() -> Any:
+    return card("Sources", html.Div(skeleton(2), id=ids.POLLED), name="sources-card")
 
 
 def _segments(name: str, choices: list[tuple[str, str]], value: str, label: str) -> Any:

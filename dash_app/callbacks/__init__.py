@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dash import Dash
 
-from dash_app.callbacks import activity, choice, client, health, live, market
+from dash_app.callbacks import activity, choice, client, health, live, market, polled
 from dash_app.database import Database
 
 
 def register(app: Dash, database: Database) -> None:
     """Register every callback of the page; nothing is asked of the database before the first of them runs."""
     client.register(app)
-    for part in (live, choice, market, activity, health):
+    for part in (live, choice, market, activity, health, polled):
         part.register(app, database)
 
 

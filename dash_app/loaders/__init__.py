@@ -8,6 +8,7 @@ from dash_app.loaders.activity import latest_alerts, latest_changes
 from dash_app.loaders.events import find_event, recent_events
 from dash_app.loaders.health import Health, dead_letters, pipeline_health, rates
 from dash_app.loaders.pulse import Pulse, pulse
+from dash_app.loaders.sources import sources
 from dash_app.loaders.windows import alert_marks, currencies, event_series, facets, line_series, snapshot
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "rates",
     "recent_events",
     "snapshot",
+    "sources",
 ]

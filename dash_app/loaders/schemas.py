@@ -42,3 +42,8 @@ DEAD: Schema = {
     "time": TIME, "reason": pl.String, "detail": pl.String, "topic": pl.String, "partition": pl.Int64,
     "offset": pl.Int64,
 }  # fmt: skip
+SOURCES: Schema = {
+    "source": pl.String, "state": pl.String, "detail": pl.String, "watched": pl.Int64, "priced": pl.Int64,
+    "unpriced": pl.Int64, "calls_a_day": pl.Int64, "calls_left": pl.Int64, "calls_planned": pl.Int64,
+    "answered": pl.Float64, "next": pl.Float64, "quiet": pl.Float64,
+}  # fmt: skip

@@ -16,7 +16,8 @@ from typing import Any
 
 import psycopg
 
-MIGRATION = Path(__file__).parents[3] / "sinks" / "migrations" / "0001_initial.sql"
+_MIGRATIONS = Path(__file__).parents[3] / "sinks" / "migrations"
+MIGRATIONS = [_MIGRATIONS / "0001_initial.sql", _MIGRATIONS / "0002_sources.sql"]
 SOURCES = ("mock", "seatgeek", "ticketmaster")
 EVENTS: list[tuple[str, str, str, int, float, tuple[str, ...], str]] = [
     ("concert_123", "Taylor Swift | The Eras Tour", "SoFi Stadium", 18, 340.0, ("101", "214", "Floor A", "GA"), "USD"),
@@ -40,7 +41,8 @@ class _Window:
 
 def migrate(connection: psycopg.Connection[Any]) -> None:
     """Make the tables."""
-    connection.execute(MIGRATION.read_text().encode())
+    for migration in MIGRATIONS:
+        connection.execute(migration.read_text().encode())
 
 
 def fill(connection: psycopg.Connection[Any], *, minutes: int = 150, seed: int = 7) -> datetime:
@@ -153,6 +155,14 @@ def _pipeline(connection: psycopg.Connection[Any], rng: random.Random, end: date
         at = end - timedelta(seconds=5 * tick)
         connection.execute("INSERT INTO system_metrics VALUES ('events_per_second', %s, %s)",
                            (1240 + 180 * math.sin(tick / 9) + rng.uniform(-60, 60), at))  # fmt: skip
+    for source, state, detail, left in (
+        ("seatgeek", "polling", None, 1480),
+        ("ticketmaster", "held", "Ticketmaster: <b>the quota</b> is spent; it comes back at midnight", 0),
+    ):
+        connection.execute(
+            "INSERT INTO source_status VALUES (%s, %s, %s, 40, 31, 9, 2000, %s, %s, 1700, %s, %s, now())",
+            (source, state, detail, 2000 - left, left, end - timedelta(seconds=12), end + timedelta(minutes=90)),
+        )
     for number, (reason, detail) in enumerate([("not JSON", "line 1 column 1"), ("price is missing", None),
                                                ("timestamp is more than five minutes ahead", "<img src=x>"),
                                                ("event_id is missing", None)]):  # fmt: skip

@@ -274,8 +274,7 @@ class _Group:
         """A listing is seen to be out of scope; that says something of the path, too."""
         self.forget_stale(listings, time)
         self.drop(listing)
-        lowest = self._lowest()
-        self.value = self.value if lowest is None else lowest
+        self._move(time, seen=False)
 
     def forget_stale(self, listings: Listings, time: int) -> None:
         """At the first look of an hour, drop what has not been seen for a day."""
@@ -293,10 +292,10 @@ class _Group:
             path, now, own = listing, value, True
         else:
             self.last_seen = max(time, self.last_seen or time)
-            lowest = self._lowest()
+            before, lowest = self.value, self._move(time)
             if lowest is None:
                 return None
-            path, now, own, before, self.value = "", lowest, value == lowest, self.value, lowest
+            path, now, own = "", lowest, value == lowest
         span = self.spans.get(path)
         if (
             span is not None
@@ -307,6 +306,20 @@ class _Group:
         ):
             return None
         return path, _Look(before, now, time, own, unseen)
+
+    def _move(self, time: int, *, seen: bool = True) -> int | None:
+        """Where the path is now; None when fewer listings are there than the rules want, and the path pauses.
+
+        Unless the rules get to see it now, they are told how long it has stood where it was.
+        """
+        lowest = self._lowest()
+        if self.value is not None and lowest != self.value and (lowest is None or not seen):
+            self.spans.clear()
+            for member in self.members:
+                if (memory := member.memories.get("")) is not None:
+                    _stood(member.rule, memory, self.value, time)
+        self.value = lowest
+        return lowest
 
     def _lowest(self) -> int | None:
         k = self.scope.listings
@@ -484,7 +497,7 @@ class Judge:
         for group in takers:
             group.forget_stale(listings, time)
             if group.scope.each:
-                group.last_seen = None if known is None else known[0]
+                group.last_seen = known[0] if known is not None and group.scope.takes(place, known[3]) else None
             found = group.look(listing, group.scope.value(price, total), time)
             if found is not None:
                 path, look = found
@@ -625,10 +638,12 @@ def decide(rule: Rule, memory: Memory, look: _Look, end: int, comparable: list[i
             if rule.skip_if_true and look.before <= (rule.target or 0):
                 memory.state, memory.last_alert, memory.fired_at = _fired(rule), look.before, look.time
     if rule.reference == "median":
-        _fill_hours(rule, memory, look)
+        _fill_hours(rule, memory, look.before, look.time)
     threshold, reference, kind = _threshold(rule, memory, look, comparable)
     met = _met(rule, look, threshold)
-    _remember(rule, memory, look)
+    if look.before is not None:
+        _stood(rule, memory, look.before, look.time)
+    memory.lowest = look.now if memory.lowest is None else min(memory.lowest, look.now)
     _rearm(rule, memory, look)
     reason = _reason(rule, memory, look, met, newly, threshold, reference)
     if reason == "fired":
@@ -730,27 +745,29 @@ def _median(rule: Rule, memory: Memory, look: _Look) -> int | None:
     return None
 
 
-def _fill_hours(rule: Rule, memory: Memory, look: _Look) -> None:
-    """Write down the path's price at the end of each hour since the last look; it is the one before this look."""
-    hour = look.time // HOUR
+def _stood(rule: Rule, memory: Memory, price: int, time: int) -> None:
+    """Write down that the path has stood at this price until now."""
+    if rule.reference == "median":
+        _fill_hours(rule, memory, price, time)
+    if rule.condition == "new_low" and rule.days is not None:
+        while memory.lows and memory.lows[-1][1] >= price:
+            memory.lows.pop()
+        memory.lows.append((time, price))
+        while memory.lows[0][0] < time - rule.days * DAY:
+            memory.lows.pop(0)
+
+
+def _fill_hours(rule: Rule, memory: Memory, price: int | None, time: int) -> None:
+    """Write down the price at which the path has stood (None: it paused) at the end of each hour since the last time."""
+    hour = time // HOUR
     if memory.hour is None:
         memory.hour = hour - 1
-    if look.before is not None and hour - 1 > memory.hour:
-        memory.hours.append((memory.hour + 1, hour - 1 - memory.hour, look.before))
+    if price is not None and hour - 1 > memory.hour:
+        memory.hours.append((memory.hour + 1, hour - 1 - memory.hour, price))
     memory.hour = max(memory.hour, hour - 1)
     oldest = hour - (rule.days or 0) * 24
     while memory.hours and memory.hours[0][0] + memory.hours[0][1] <= oldest:
         memory.hours.pop(0)
-
-
-def _remember(rule: Rule, memory: Memory, look: _Look) -> None:
-    if rule.condition == "new_low" and rule.days is not None and look.before is not None:
-        while memory.lows and memory.lows[-1][1] >= look.before:
-            memory.lows.pop()
-        memory.lows.append((look.time, look.before))
-        while memory.lows[0][0] < look.time - rule.days * DAY:
-            memory.lows.pop(0)
-    memory.lowest = look.now if memory.lowest is None else min(memory.lowest, look.now)
 
 
 def _rearm(rule: Rule, memory: Memory, look: _Look) -> None:

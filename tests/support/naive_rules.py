@@ -20,7 +20,7 @@ DAY = 24 * HOUR
 class Path:
     """One path of prices as one rule has seen it since it began."""
 
-    points: list[tuple[int, int]] = field(default_factory=list)  # (time, value) of each row, the one before it first
+    points: list[tuple[int, int | None]] = field(default_factory=list)  # (time, value); None while it pauses
     state: str = "armed"
     held: int = 0
     frozen: tuple[int, int | None] | None = None
@@ -39,14 +39,19 @@ def judge(rules: list[tuple[int, Rule]], rows: list[tuple[Any, ...]], settle: in
                 continue
             if rule.each and _left(rule, rows, index):
                 paths.pop((rule.id, event, listing), None)  # what comes back is another offer
+            if not rule.each and _touches(rule, rows, index) and _value(rule, rows, index, index) is None:
+                if (paused := paths.get((rule.id, event, ""))) is not None:
+                    paused.points.append((time, None))
+                continue
             if not _in_scope(rule, row):
+                if not rule.each and _touches(rule, rows, index) and (path := paths.get((rule.id, event, ""))):
+                    path.points.append((time, _value(rule, rows, index, index)))
                 continue
             born = min(r[2] for r in rows[: index + 1] if r[0] == event)
             if not rule.each and rule.condition not in ("at_or_below", "back") and time < born + settle:
                 continue
             now = _value(rule, rows, index, index)
-            if now is None:
-                continue
+            assert now is not None
             path = paths.setdefault((rule.id, event, listing if rule.each else ""), Path())
             before = _before(rule, rows, index)
             if _fires(rule, path, rows, index, before, now):
@@ -91,12 +96,14 @@ def _before(rule: Rule, rows: list[tuple[Any, ...]], index: int) -> int | None:
         mine = [r for r in rows[:index] if r[:2] == (event, listing)]
         return _price(rule, mine[-1]) if mine and _in_scope(rule, mine[-1]) and _alive(mine[-1], rows[index]) else None
     for earlier in range(index - 1, -1, -1):
-        touched = [r for r in rows[: earlier + 1] if r[:2] == rows[earlier][:2]][-2:]
-        if rows[earlier][0] == event and any(_in_scope(rule, r) for r in touched):
-            value = _value(rule, rows, earlier, earlier)
-            if value is not None:
-                return value
+        if rows[earlier][0] == event and _touches(rule, rows, earlier):
+            return _value(rule, rows, earlier, earlier)
     return None
+
+
+def _touches(rule: Rule, rows: list[tuple[Any, ...]], index: int) -> bool:
+    """Whether a row says something of the path: its listing is in scope, or has just left it."""
+    return any(_in_scope(rule, r) for r in [r for r in rows[: index + 1] if r[:2] == rows[index][:2]][-2:])
 
 
 def _alive(row: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
@@ -111,9 +118,10 @@ def _fires(rule: Rule, path: Path, rows: list[tuple[Any, ...]], index: int, befo
         if rule.skip_if_true and before <= rule.target:
             path.state, path.rearm_from = "fired", (time, before)
     first = path.points[0][1] if path.points else now
-    low = min((value for _, value in path.points), default=None)
+    low = min((value for _, value in path.points if value is not None), default=None)
     last = path.alerts[-1][1] if path.alerts else None
-    seen = [r[2] for r in rows[:index] if r[0] == event and _in_scope(rule, r) and (not rule.each or r[1] == listing)]
+    earlier = [r for r in rows[:index] if r[0] == event and (not rule.each or r[1] == listing)]
+    seen = [r[2] for r in (earlier[-1:] if rule.each else earlier) if _in_scope(rule, r)]
     threshold: int | None = None
     reference: int | None = None
     if path.frozen is not None:
@@ -124,7 +132,8 @@ def _fires(rule: Rule, path: Path, rows: list[tuple[Any, ...]], index: int, befo
         if rule.days is not None:
             untils = [at for at, _ in path.points[1:]] + [time]
             spans = [(until, value) for until, (_, value) in zip(untils, path.points, strict=False)]
-            low = min((value for until, value in spans if until >= time - rule.days * DAY), default=None)
+            oldest = time - rule.days * DAY
+            low = min((value for until, value in spans if value is not None and until >= oldest), default=None)
         threshold = None if low is None else low - 1
     elif rule.condition in ("drop", "rise"):
         if rule.reference == "last_alert":
@@ -184,7 +193,7 @@ def _median(rule: Rule, path: Path, time: int) -> int | None:
     values = []
     for hour in range(max(time // HOUR - rule.days * 24, path.points[0][0] // HOUR), time // HOUR):
         stood = [value for at, value in path.points if at // HOUR <= hour]
-        if stood:
+        if stood and stood[-1] is not None:
             values.append(stood[-1])
     values.sort()
     return values[(len(values) - 1) // 2] if values else None

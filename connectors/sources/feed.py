@@ -158,7 +158,7 @@ class Feed:
             raise FeedError(str(error)) from None
         self.name, self.interval = file.name, file.every
         self.budget = Budget(file.budget.calls_a_day, file.budget.calls_a_second)
-        self.ledger = Ledger(self.budget, sleep=sleep)
+        self.ledger = Ledger(self.budget, lambda: now().timestamp(), sleep)
         self.incomplete: str | None = None
         """What the last look could not read, if anything."""
         self._now, self._items, self._paging = now, re.split(r"\.?\*\.?", file.items), file.paging

@@ -1,10 +1,14 @@
 """StubHub and viagogo, the Catalog for partners: one price an event, one event a call.
 
-How it is known: the Catalog's OpenAPI document 1.0.0.75 (tests/data/stubhub) and developer.stubhub.com.
+Sources: the Catalog's OpenAPI document 1.0.0.75 (tests/data/stubhub) and developer.stubhub.com.
 
-**The price** is `min_ticket_price`, in the currency that stands with it. Whether fees are in it is not documented: the
-document says no more than "the minimum ticket price of the event", and a user measured it 15-20 % below the site's own
-lowest. So it is passed on as `price`, without `fees`; compare it with itself, not with an all-in price of another site.
+- `min_ticket_price` is the event's price, in the currency that stands with it; its `amount` may be null. Whether fees are
+  in it is not documented (a user measured it 15-20 % below the site's own lowest), so none are claimed: compare it with
+  itself, not with an all-in price of another site.
+- An application's token lasts a day and cannot be refreshed; a new one is asked for in its place.
+- Events are merged: asked for one that has become part of another, the Catalog answers with the other.
+- `PUT /catalog/events` would take many ids a call. It is not used: what it says of ids that it does not find is not told.
+- Times are documented as of UTC, and so leave the date at the venue open; one with an offset tells it.
 """
 
 from __future__ import annotations
@@ -24,25 +28,22 @@ from connectors.http import Http, Reply
 from connectors.source import (
     Answer,
     Budget,
-    Held,
     Listed,
     Missing,
-    PriceEvent,
     Query,
     Refused,
     SourceError,
     Target,
     Unavailable,
 )
-from connectors.sources._common import day, dig, items, link, moment, money, text, utcnow
+from connectors.sources._common import day, dig, items, link, moment, money, observed, says, text, utcnow
 from settings import Settings
 
 NAME = "stubhub"
 
-_GONE = {"Cancelled": "cancelled", "Deleted": "deleted"}
+_GONE = ("Cancelled", "Deleted")
 _MOST_PAGES = 20
 _MARGIN = timedelta(minutes=5)
-_MISPLACED = 3600.0
 
 
 def from_settings(settings: Settings) -> StubHubSource | None:
@@ -63,13 +64,16 @@ class _Stale(SourceError):
 
 
 class StubHubSource:
-    """StubHub's Catalog, or viagogo's.
+    """StubHub's Catalog, or viagogo's; see `Source`. Price events are of `level` "event".
 
     Args:
-        client_id, client_secret: of the agreement; they are changed for a token of a day, which is kept until shortly
-            before its end, and changed once more when it is refused. These calls are in the budget, too.
+        client_id, client_secret: of the agreement.
         base_url: of the API.
-        token_url: where tokens are given.
+        token_url: where tokens are given. One is asked for when the last is about to end or was refused; these calls
+            are in the budget, too.
+        calls_a_day, calls_a_second: the budget.
+        timeout, attempts, sleep: as of `Http`.
+        now: the time, in UTC.
     """
 
     name = NAME
@@ -90,7 +94,7 @@ class StubHubSource:
         now: Callable[[], datetime] = utcnow,
     ) -> None:
         self.budget = Budget(calls_a_day, calls_a_second)
-        self.ledger = Ledger(self.budget, sleep=sleep)
+        self.ledger = Ledger(self.budget, lambda: now().timestamp(), sleep)
         self._now, self._base, self._token_url = now, base_url.rstrip("/"), token_url
         # Both are written as in a form before they are joined (RFC 6749, 2.3.1).
         self._client = (quote(client_id, safe=""), quote(client_secret, safe=""))
@@ -139,7 +143,7 @@ class StubHubSource:
             try:
                 body = self._get(str(url))
             except Missing as error:
-                raise Held(f"{error}; check STUBHUB_URL", _MISPLACED) from None
+                raise Refused(f"{error}; check STUBHUB_URL") from None
             deleted = {text(event.get("id")) for event in items(body, "_embedded", "deleted_items")}
             for event in items(body, "_embedded", "items"):
                 listed = _listed(event)
@@ -182,33 +186,21 @@ class StubHubSource:
 
 def _read(event: dict[str, Any], id: str, now: datetime, answer: Answer) -> None:
     listed = _listed(event)
-    if listed is not None:
-        answer.listed.append(replace(listed, id=id))
-    status = text(event.get("status"))
+    if listed is None:
+        answer.unpriced[id] = "StubHub gives it no name"
+        return
+    listed = replace(listed, id=id)
+    answer.listed.append(listed)
     price = money(dig(event, "min_ticket_price", "amount"))
     currency = text(dig(event, "min_ticket_price", "currency_code"))
-    if status in _GONE:
-        answer.gone[id] = _GONE[status]
+    if listed.status in _GONE:
+        answer.gone[id] = listed.status.lower()
     elif price is None:
         answer.unpriced[id] = "StubHub gives no price"
     elif currency is None or not re.fullmatch(r"[A-Z]{3}", currency):
         answer.unpriced[id] = "StubHub gives a price without a currency"
     else:
-        found: PriceEvent = {
-            "event_id": id,
-            "event_name": listed.name if listed else None,
-            "venue": listed.venue if listed else None,
-            "city": listed.city if listed else None,
-            "state": listed.state if listed else None,
-            "event_date": listed.starts.isoformat() if listed and listed.starts else None,
-            "source": NAME,
-            "price": price,
-            "currency": currency,
-            "listing_url": listed.url if listed else None,
-            "timestamp": now.isoformat(),
-            "level": "event",
-        }
-        answer.prices.append(found)
+        answer.prices.append(observed(listed, now, price=price, currency=currency))
 
 
 def _listed(event: dict[str, Any]) -> Listed | None:
@@ -216,7 +208,6 @@ def _listed(event: dict[str, Any]) -> Listed | None:
     if id is None or name is None:
         return None
     within, start = dig(event, "_embedded"), event.get("start_date")
-    # A time in UTC does not tell the date at the venue; one with an offset does.
     local = isinstance(start, str) and re.search(r"[+-]\d\d:\d\d$", start) is not None
     confirmed = event.get("date_confirmed") is not False
     return Listed(
@@ -237,7 +228,7 @@ def _listed(event: dict[str, Any]) -> Listed | None:
 def _matches(listed: Listed, query: Query) -> bool:
     """Whether what an event tells of itself agrees with the query; what it does not tell agrees."""
     for said, asked in ((listed.venue, query.venue), (listed.city, query.city)):
-        if said is not None and asked is not None and asked.casefold() not in said.casefold():
+        if said is not None and asked is not None and not says(said, asked):
             return False
     date, slack = listed.local_date, timedelta(0)
     if date is None and listed.starts is not None:

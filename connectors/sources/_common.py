@@ -29,7 +29,7 @@ def dig(value: Any, *path: str | int) -> Any:
     for step in path:
         if isinstance(step, str) and isinstance(value, dict):
             value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, list) and step < len(value):
+        elif isinstance(step, int) and isinstance(value, list) and 0 <= step < len(value):
             value = value[step]
         else:
             return None

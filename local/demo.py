@@ -31,7 +31,14 @@ from oracle.compare import Oracle, report
 from oracle.log import read
 
 _LATENESS = "10"
-_MARKET = ["--listings", "720", "--history", "45"]  # minutes of past, so that the first chart has a shape
+_MARKET = [
+    "--events",
+    "24",
+    "--listings",
+    "720",
+    "--history",
+    "45",
+]  # minutes of past, so that the first chart has a shape
 _COUNTS = (
     "SELECT (SELECT count(*) FROM price_history), (SELECT count(*) FROM quarantine), (SELECT count(*) FROM dead_letters), "
     "(SELECT count(*) FROM price_changes), (SELECT count(*) FROM price_windows), (SELECT count(*) FROM price_drop_alerts), "

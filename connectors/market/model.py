@@ -21,9 +21,9 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from math import ceil, exp, log
+from math import ceil, exp, log, sin, tau
 from typing import NamedTuple
 
 import msgspec
@@ -40,7 +40,7 @@ _PREFIXES = {"seatgeek": "SG", "stubhub": "SH"}  # of listing ids; the third nam
 _TELLS_EVENTS = "seatgeek"
 
 # Chances at each look at a listing, and what each hour since the last look adds to them.
-_MISTAKE = 0.0002
+_MISTAKE = 0.0001
 _LOW = 0.003
 _SOLD, _SOLD_AN_HOUR = 0.0005, 1 / (12 * 24)
 _MOVED, _MOVED_AN_HOUR = 0.04, 0.3
@@ -71,6 +71,8 @@ class Mood:
         rush: rise of the last days, when few tickets are left.
         jumps: (days before the show, factor from then on).
         thirst: how many times faster than usual seats sell; above 1 they are not replaced.
+        tide: share by which prices go up and down within hours.
+        tides: how often they do, in a day.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Mood:
     rush: float = 0.0
     jumps: tuple[tuple[float, float], ...] = ()
     thirst: int = 1
+    tide: float = 0.0
+    tides: float = 0.0
 
     def level(self, days: float) -> float:
         """Prices so many days before the show, against those far ahead of it."""
@@ -86,21 +90,24 @@ class Mood:
         for day, factor in self.jumps:
             if days < day:
                 level *= factor
-        return level
+        return level * (1 + self.tide * sin(tau * self.tides * days))
 
     @classmethod
     def drawn(cls, draw: random.Random) -> Mood:
         """One of the moods, as often as it is found."""
         [name] = draw.choices(("ordinary", "rising", "selling out", "jumpy"), (64, 11, 12, 13))
-        fall, days = min(max(draw.gauss(0.54, 0.07), 0.42), 0.8), draw.uniform(9, 15)
+        fall, days = min(max(draw.gauss(0.555, 0.07), 0.45), 0.8), draw.uniform(9, 15)
+        mood = cls(name, fall, days, tide=draw.uniform(0.02, 0.08), tides=draw.uniform(4, 16))
         if name == "rising":
-            return cls(name, -draw.uniform(0.2, 0.9), days)
+            return replace(mood, fall=-draw.uniform(0.2, 0.9))
         if name == "selling out":
-            return cls(name, fall / 2, days, rush=draw.uniform(0.4, 1.2), thirst=4)
+            return replace(mood, fall=fall / 2, rush=draw.uniform(0.4, 1.2), thirst=4)
         if name == "jumpy":
-            jumps = tuple((draw.uniform(0, 40), draw.choice((0.7, 0.8, 1.25, 1.4))) for _ in range(draw.randint(2, 5)))
-            return cls(name, fall, days, jumps=jumps)
-        return cls(name, fall, days)
+            days_and_factors = (
+                (draw.uniform(0, 40), draw.choice((0.7, 0.8, 1.25, 1.4))) for _ in range(draw.randint(2, 5))
+            )
+            return replace(mood, jumps=tuple(days_and_factors))
+        return mood
 
 
 class Place(NamedTuple):
@@ -413,7 +420,7 @@ class Market:
             if self._sell(listing.seats):
                 return None
         else:
-            listing.drift = listing.drift * 0.97 + draw.gauss(0, 0.012)
+            listing.drift = listing.drift * 0.97 + draw.gauss(0, 0.015)
             self._ask(listing, now)
         return listing.said
 

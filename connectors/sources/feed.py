@@ -91,7 +91,7 @@ _TABLES = ("constants", "fields", "observation")
 _KEYS = f"a feed has {', '.join(_File.__struct_fields__)} and the mapping's {', '.join(_TABLES)}"
 
 
-def from_settings(settings: Settings) -> list[Feed]:
+def from_settings(settings: Settings, secrets: Secrets) -> list[Feed]:
     """Every feed whose file stands in `settings.feeds_dir` itself, by name.
 
     Raises:
@@ -101,7 +101,7 @@ def from_settings(settings: Settings) -> list[Feed]:
     wrong: list[str] = []
     for path in sorted(settings.feeds_dir.glob("*.toml")):
         try:
-            feed = load(path, settings.feed_secret)
+            feed = load(path, secrets)
         except FeedError as error:
             wrong.append(str(error))
         else:

@@ -618,9 +618,9 @@ def test_every_feed_of_the_folder_is_made_but_not_its_examples(tmp_path: Path) -
         (tmp_path / f"{name}.toml").write_text(BASE.replace('"partner"', f'"{name}"'))
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "three.toml").write_text("broken")
-    feeds = from_settings(SimpleNamespace(feeds_dir=tmp_path, feed_secret=nothing_set))  # type: ignore[arg-type]
+    feeds = from_settings(SimpleNamespace(feeds_dir=tmp_path), nothing_set)  # type: ignore[arg-type]
     assert [feed.name for feed in feeds] == ["one", "two"]
-    assert from_settings(SimpleNamespace(feeds_dir=tmp_path / "nowhere", feed_secret=nothing_set)) == []  # type: ignore[arg-type]
+    assert from_settings(SimpleNamespace(feeds_dir=tmp_path / "nowhere"), nothing_set) == []  # type: ignore[arg-type]
 
 
 def test_every_wrong_file_is_told(tmp_path: Path) -> None:
@@ -630,7 +630,7 @@ def test_every_wrong_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "d.toml").write_text(BASE.replace('price = "price"', ""))
     (tmp_path / "e.toml").write_bytes(b"\xff")
     with pytest.raises(FeedError) as error:
-        from_settings(SimpleNamespace(feeds_dir=tmp_path, feed_secret=nothing_set))  # type: ignore[arg-type]
+        from_settings(SimpleNamespace(feeds_dir=tmp_path), nothing_set)  # type: ignore[arg-type]
     told = str(error.value).splitlines()
     assert [line.split(".toml")[0][-1] for line in told] == ["b", "c", "d", "e"]
     assert 'name = "partner" is that of another feed' in told[0]

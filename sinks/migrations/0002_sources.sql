@@ -13,8 +13,9 @@ CREATE TABLE watchlist (
     active     boolean NOT NULL DEFAULT true,
     origin     text NOT NULL DEFAULT 'table', -- 'file': stands in the watchlist file, and goes when it goes there
     created_at timestamptz NOT NULL DEFAULT now(),
-    CHECK (source_id IS NULL OR source IS NOT NULL),
-    CHECK (coalesce(source_id, text, venue, city) IS NOT NULL),
+    CHECK (source_id IS NULL OR (source IS NOT NULL AND num_nonnulls(text, venue, city, since, until) = 0)),
+    CHECK (coalesce(source_id, nullif(text, ''), nullif(venue, ''), nullif(city, '')) IS NOT NULL),
+    CHECK (since <= until),
     UNIQUE NULLS NOT DISTINCT (source, source_id, text, venue, city, since, until)
 );
 
@@ -22,7 +23,8 @@ CREATE TABLE watchlist (
 CREATE TABLE source_events (
     source      text NOT NULL,
     source_id   text NOT NULL,
-    event_id    text NOT NULL,             -- ConScope's: that of the first source that listed it
+    event_id    text,                      -- ConScope's: that of the first source that listed it; null while the
+                                           -- source has not said what it is (an id that it does not know)
     name        text NOT NULL,
     venue       text,
     city        text,
@@ -33,7 +35,7 @@ CREATE TABLE source_events (
     url         text,
     status      text,
     score       double precision NOT NULL, -- how sure the match is, 0 to 1; 1 for the first of its event
-    evidence    jsonb NOT NULL,            -- what the match rests on
+    evidence    jsonb NOT NULL,            -- what the match rests on: see analytics.matching.Match
     decided_by  text NOT NULL DEFAULT 'match' CHECK (decided_by IN ('match', 'user')),
     gone        text,                      -- why it is looked at no more
     created_at  timestamptz NOT NULL DEFAULT now(),

@@ -27,7 +27,7 @@ def configured(settings: Settings) -> list[Polled]:
         FeedError: a feed's file is wrong, or has the name of a site.
     """
     sites: list[Polled | None] = [site.from_settings(settings) for site in SITES]
-    feeds = feed.from_settings(settings)
+    feeds = feed.from_settings(settings, settings.feed_secret)
     for one in feeds:
         if one.name in {site.NAME for site in SITES}:
             raise FeedError(f"name = {one.name!r} is a ticket site's: give the feed another name")

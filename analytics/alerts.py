@@ -438,7 +438,7 @@ class Judge:
         if version > desk.applied:
             self._apply(desk, event, listings, new[0], version)
         if desk.groups or desk.unnamed:
-            self._note(desk, listings, new[0], facts())
+            self._note(desk, event, listings, new[0], facts())
         self._price(desk, verdicts, event, listings, listing, price_id, new)
 
     def _apply(self, desk: _Desk, event: str, listings: Listings, time: int, version: int) -> None:
@@ -462,13 +462,13 @@ class Judge:
         member = _Member(rule, kept)
         if not rule.active:
             desk.parked[rule_id] = member
-        elif _named(rule, desk):
+        elif concerns(rule, event, desk.name, desk.venue):
             desk.join(member, listings, time)
         else:
             desk.unnamed.append(rule)
 
     def _note(
-        self, desk: _Desk, listings: Listings, time: int, facts: tuple[str | None, str | None, int | None]
+        self, desk: _Desk, event: str, listings: Listings, time: int, facts: tuple[str | None, str | None, int | None]
     ) -> None:
         name, venue, starts = facts
         if starts is not None and starts != desk.starts:
@@ -477,7 +477,7 @@ class Judge:
                 group.spans.clear()
         if (name is not None and name != desk.name) or (venue is not None and venue != desk.venue):
             desk.name, desk.venue = name or desk.name, venue or desk.venue
-            found = [rule for rule in desk.unnamed if _named(rule, desk)]
+            found = [rule for rule in desk.unnamed if concerns(rule, event, desk.name, desk.venue)]
             desk.unnamed = [rule for rule in desk.unnamed if rule not in found]
             for rule in found:
                 desk.join(_Member(rule), listings, time)
@@ -854,11 +854,16 @@ def _span(rule: Rule, memory: Memory, now: int, ruling: Ruling, end: int) -> _Sp
     return _Span(low, high, wake, every)
 
 
-def _named(rule: Rule, desk: _Desk) -> bool:
-    """Whether the rule is about this event, as far as its name and venue tell."""
-    if rule.venue is not None and (desk.venue or "").casefold() != rule.venue:
+def concerns(rule: Rule, event_id: str, name: str | None, venue: str | None) -> bool:
+    """Whether the rule is about this event, as far as its id, name and venue tell."""
+    if rule.event_id not in (None, event_id) or (rule.venue is not None and (venue or "").casefold() != rule.venue):
         return False
-    return not rule.words or set(rule.words) <= set((desk.name or "").casefold().split())
+    return not rule.words or set(rule.words) <= set((name or "").casefold().split())
+
+
+def in_scope(rule: Rule, place: Place, quantity: int) -> bool:
+    """Whether the rule looks at this listing of an event that it is about."""
+    return _Scope.of(rule).takes(place, quantity)
 
 
 def _comparable(rule: Rule, listings: Listings, listing: str, new: Last) -> list[int]:

@@ -42,7 +42,8 @@ def some_rules(draw: st.DrawFn) -> list[Rule]:
         columns: dict[str, Any] = {"condition": condition, "event_id": draw(st.sampled_from(["e1", "e1", "e2", None]))}
         columns["section"] = draw(st.sampled_from([None, None, "101"]))
         columns["source"] = draw(st.sampled_from([None, None, "a"]))
-        columns["min_quantity"] = draw(st.sampled_from([None, None, 2]))
+        # What left the scope before a rule was made is not remembered, so that it can be `back`.
+        columns["min_quantity"] = None if condition == "back" else draw(st.sampled_from([None, None, 2]))
         columns["price"] = draw(st.sampled_from(["all_in", "base"]))
         columns["watch"] = draw(st.sampled_from(["lowest", "lowest", "each"]))
         columns["observations"] = draw(st.sampled_from([1, 1, 2, 3]))

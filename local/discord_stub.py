@@ -1,4 +1,4 @@
-"""A stand-in for Discord's webhook endpoint, on loopback: its answers, its rate limit and its faults.
+"""A stand-in for Discord's webhook endpoint, on loopback: its answers, its limits and its faults.
 
 What it does is what Discord documents: 200 with the message when `wait=true`, else 204; rate-limit headers on every
 answer; 429 with `retry_after` in seconds and a `Via` header; 400 with code 50035 for what breaks a limit.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -97,19 +99,46 @@ def hang(seconds: float, *, accept: bool) -> Fault:
     return play
 
 
-def fail(status: int, body: dict[str, Any] | None = None) -> Fault:
-    """Answer with an error."""
+def fail(status: int, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None) -> Fault:
+    """Answer with an error. A header that is empty is left out: `{"Via": ""}` is what the edge sends."""
 
     def play(request: _Handler) -> bool:
-        request.answer(status, body or {"message": "stub fault"})
+        request.answer(status, body or {"message": "stub fault"}, headers)
+        return True
+
+    return play
+
+
+def reset() -> Fault:
+    """Break the connection the hard way (RST), before anything is accepted."""
+
+    def play(request: _Handler) -> bool:
+        request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.connection.close()
+        request.close_connection = True
+        return True
+
+    return play
+
+
+def lose(seconds: float = 0.0) -> Fault:
+    """Accept the message, and cut the connection, after a while, without an answer."""
+
+    def play(request: _Handler) -> bool:
+        request.accept()
+        time.sleep(seconds)
+        request.close_connection = True
         return True
 
     return play
 
 
 def _alerts_in(body: dict[str, Any]) -> int:
-    digest = re.match(r"(\d+) price drops", body["embeds"][0]["title"])
-    return int(digest[1]) if digest else len(body["embeds"])
+    digest = re.match(r"([\d,]+) (?:price alerts|notices)", body["embeds"][0]["title"])
+    return int(digest[1].replace(",", "")) if digest else len(body["embeds"])
+
+
+_LIMITS = {"title": 256, "description": 4096}
 
 
 def _refusal(body: Any) -> str | None:
@@ -117,15 +146,23 @@ def _refusal(body: Any) -> str | None:
     embeds = body.get("embeds", []) if isinstance(body, dict) else None
     if not embeds and not (isinstance(body, dict) and body.get("content")):
         return "Cannot send an empty message"
+    if re.search("discord|clyde", body.get("username", ""), re.IGNORECASE):
+        return "username: Username cannot contain this"
     if len(embeds or []) > 10:
         return "embeds: Must be 10 or fewer in length."
     total = 0
     for embed in embeds or []:
-        for name, limit in (("title", 256), ("description", 4096)):
-            total += len(embed.get(name, ""))
-            if len(embed.get(name, "")) > limit:
+        fields = embed.get("fields", [])
+        texts = [(name, limit, embed.get(name, "")) for name, limit in _LIMITS.items()]
+        texts.append(("footer.text", 2048, embed.get("footer", {}).get("text", "")))
+        texts += [("fields.name", 256, one["name"]) for one in fields]
+        texts += [("fields.value", 1024, one["value"]) for one in fields]
+        if len(fields) > 25:
+            return "embeds.fields: Must be 25 or fewer in length."
+        for name, limit, text in texts:
+            total += len(text)
+            if len(text) > limit:
                 return f"embeds.{name}: Must be {limit} or fewer in length."
-        total += len(embed.get("footer", {}).get("text", ""))
     if total > 6000:
         return "Embed size exceeds maximum size of 6000"
     return None
@@ -145,14 +182,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, _Server)
         stub = self.server.stub
-        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        raw = self.raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         with stub.lock:
             stub.requests += 1
             fault = stub.faults.popleft() if stub.faults else None
         if fault is not None and fault(self):
             return
         address = urlsplit(self.path)
-        if address.path != urlsplit(stub.url).path:
+        if re.sub(r"^/api/v\d+/", "/api/", address.path) != urlsplit(stub.url).path:
             return self.answer(404, {"message": "Unknown Webhook", "code": 10015})
         left, after = stub.take()
         limits = {"X-RateLimit-Limit": str(_BUCKET), "X-RateLimit-Remaining": str(max(left, 0)),
@@ -163,12 +200,17 @@ class _Handler(BaseHTTPRequestHandler):
         message = json.loads(raw)
         if wrong := _refusal(message):
             return self.answer(400, {"message": wrong, "code": 50035}, limits)
-        with stub.lock:
-            stub.received.append((time.time(), message))
-            number = len(stub.received)
+        number = self.accept()
         if parse_qs(address.query).get("wait") == ["true"]:
             return self.answer(200, {"id": str(10**17 + number), **message}, limits)
         return self.answer(204, None, limits)
+
+    def accept(self) -> int:
+        """Take the message; its number."""
+        assert isinstance(self.server, _Server)
+        with self.server.stub.lock:
+            self.server.stub.received.append((time.time(), json.loads(self.raw)))
+            return len(self.server.stub.received)
 
     def answer(self, status: int, body: dict[str, Any] | None, headers: dict[str, str] | None = None) -> None:
         """Send one answer."""
@@ -176,7 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.send_response(status)
             for name, value in {"Via": "1.1 google", "Content-Type": "application/json", **(headers or {})}.items():
-                self.send_header(name, value)
+                if value:
+                    self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

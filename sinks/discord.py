@@ -1,4 +1,4 @@
-"""A sender for one Discord webhook: messages within Discord's limits, and what each answer means.
+"""The sender for a Discord webhook: messages within Discord's limits, and what each answer means.
 
 Source of limits and headers: Discord's developer documentation (webhooks, rate limits). The webhook's address is a
 credential: it is in no log line, error or representation made here.
@@ -6,73 +6,36 @@ credential: it is in no log line, error or representation made here.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
+
+from sinks.sender import Answer, BadAddress, Outcome, fingerprint, printable
+from sinks.words import EACH_UP_TO, Notice, cut, headline, selected, sparkline
 
 # httpx logs every request's address at INFO, and ours is a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
-DIGEST_ABOVE = 10
-"""Up to so many alerts go as an embed each (Discord's limit for a message); more are joined in a digest."""
+SHAPE = "must look like https://discord.com/api/webhooks/<id>/<token>"
 
 _HOSTS = {"discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"}
-_ADDRESS = re.compile(r"(https?)://([^/]+)/api/webhooks/[0-9]+/[A-Za-z0-9_-]+(?:\?[A-Za-z0-9_=&-]*)?")
-# Discord refuses a whole message for one link that it does not find well-formed.
-_LINK = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]{1,5})?(?:[/?#][!-~]{0,900})?")
-_GREEN = 0x2F9E68
+_ADDRESS = re.compile(r"(https?)://([^/]+)/api(?:/v[0-9]{1,2})?/webhooks/[0-9]+/[A-Za-z0-9_-]+(?:\?[A-Za-z0-9_=&-]*)?")
+_GREEN, _GREY = 0x2F9E68, 0x667085
 _LISTED = 15
 
 
-class Outcome(Enum):
-    """What became of a message."""
+def client() -> httpx.Client:
+    """What webhooks post with; one serves them all.
 
-    SENT = "sent"
-    AGAIN = "again"  # not taken; send it again after `wait`
-    LOST = "lost"  # perhaps taken: the answer did not come
-    REFUSED = "refused"  # Discord finds the message wrong: our fault, sending it again is no use
-    GONE = "gone"  # the webhook exists no more
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`wait`: seconds to leave the webhook alone; `error`: for the outbox, without the address."""
-
-    outcome: Outcome
-    wait: float = 0.0
-    message_id: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Alert:
-    """What a message says of one alert. Prices are all-in, per ticket."""
-
-    alert_id: str
-    event_id: str
-    event_name: str | None
-    venue: str | None
-    old_price: Decimal
-    new_price: Decimal
-    drop_percent: Decimal
-    currency: str
-    section: str | None
-    row: str | None
-    source: str
-    listing_url: str | None
-    alert_timestamp: datetime
-
-
-class BadWebhook(ValueError):
-    """The configured webhook address is not one to post to."""
+    A stuck webhook must not be mistaken for a slow one (an answer that is lost may mean a repeat), hence the long
+    timeout; and no number of stuck ones may hold up another, hence no limit of connections.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60)
+    return httpx.Client(timeout=httpx.Timeout(90, connect=10), limits=limits, follow_redirects=False)
 
 
 class Webhook:
@@ -80,60 +43,60 @@ class Webhook:
 
     Args:
         url: `https://discord.com/api/webhooks/<id>/<token>`.
+        client: gives what to post with.
         test_host: a host:port that may be posted to besides Discord's, over plain HTTP; for tests.
 
     Raises:
-        BadWebhook: another host, scheme, port, path or user information.
+        BadAddress: another host, scheme, port, path or user information.
     """
 
-    def __init__(self, url: str, test_host: str | None = None) -> None:
+    service = "discord"
+    mutes = False  # a link that mutes somebody's rule is not for a whole channel of readers
+
+    def __init__(self, url: str, client: Callable[[], httpx.Client], test_host: str | None = None) -> None:
         parts = _ADDRESS.fullmatch(url)
         place = parts.groups() if parts else None
         if place is None or not ((place[0] == "https" and place[1] in _HOSTS) or place == ("http", test_host)):
-            raise BadWebhook("DISCORD_WEBHOOK_URL must look like https://discord.com/api/webhooks/<id>/<token>")
-        self._url = url
+            raise BadAddress(SHAPE)
+        self.fingerprint = fingerprint(url)
         self._post_to = httpx.URL(url).copy_merge_params({"wait": "true"})  # `?thread_id=` stays
-        # A dead or stuck webhook must not be mistaken for a slow one: an answer that is lost may mean a repeat.
-        self._client = httpx.Client(timeout=httpx.Timeout(90, connect=10), follow_redirects=False)
+        self._client = client
 
-    @property
-    def fingerprint(self) -> str:
-        """Tells this webhook from another without giving it away."""
-        return hashlib.sha256(self._url.encode()).hexdigest()[:16]
-
-    def close(self) -> None:
-        """Give up the connection."""
-        self._client.close()
-
-    def send(self, message: dict[str, Any]) -> Answer:
+    def send(self, notices: Sequence[Notice], mute: str | None = None) -> Answer:
         """Post one message and wait for the answer. Never raises for what the other side does."""
+        body = message(notices)
         try:
-            reply = self._client.post(self._post_to, json=message)
+            return _answer(self._client().post(self._post_to, json=body))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             return Answer(Outcome.AGAIN, error=type(error).__name__)
         except httpx.HTTPError as error:
             return Answer(Outcome.LOST, error=type(error).__name__)
-        return _answer(reply)
 
 
 def _answer(reply: httpx.Response) -> Answer:
     status, body = reply.status_code, _body(reply)
-    error = f"HTTP {status} {_text(body.get('message', ''))}".strip()
+    error = f"HTTP {status} {printable(body.get('message', ''))}".strip()
+    spent = reply.headers.get("X-RateLimit-Remaining") == "0"
+    next_one = _seconds(reply.headers.get("X-RateLimit-Reset-After")) if spent else 0.0
     if status < 300:
-        spent = reply.headers.get("X-RateLimit-Remaining") == "0"
-        wait = _seconds(reply.headers.get("X-RateLimit-Reset-After")) if spent else 0.0
-        return Answer(Outcome.SENT, wait, message_id=_text(body["id"]) if body.get("id") else None)
+        return Answer(Outcome.SENT, next_one, message_id=printable(body["id"]) if body.get("id") else None)
+    asked = _seconds(body.get("retry_after")) or _seconds(reply.headers.get("Retry-After"))
     if status == 429:
-        wait = _seconds(body.get("retry_after")) or _seconds(reply.headers.get("Retry-After")) or 5.0
-        # Without Via it is the edge that refuses, for a whole address: stay away longer.
-        return Answer(Outcome.AGAIN, wait if "Via" in reply.headers else max(wait, 600.0), error=error)
+        # Without Via it is the edge that refuses, for all that comes from here: stay away longer.
+        edge = "Via" not in reply.headers
+        wait = max(asked, 600.0) if edge else asked or 5.0
+        return Answer(Outcome.AGAIN, wait, error=error, everywhere=edge or body.get("global") is True)
     if status in (401, 404):
         return Answer(Outcome.GONE, error=error)
-    if status in (502, 504):
-        return Answer(Outcome.LOST, error=error)  # the gateway's words: whoever stands behind it may have taken it
-    if status >= 500:
-        return Answer(Outcome.AGAIN, error=error)
-    return Answer(Outcome.REFUSED, error=error)
+    if status == 403:
+        return Answer(Outcome.BARRED, error=error)  # it is we who are unwelcome, not the message; it may pass
+    if status in (502, 504, 520, 524):
+        return Answer(
+            Outcome.LOST, asked, error=error
+        )  # the gateway's words: whoever stands behind it may have taken it
+    if status >= 500 or status in (408, 425):
+        return Answer(Outcome.AGAIN, asked, error=error)  # 408: the request did not come whole, so it was not taken
+    return Answer(Outcome.REFUSED, next_one, error=error)
 
 
 def _body(reply: httpx.Response) -> dict[str, Any]:
@@ -144,11 +107,6 @@ def _body(reply: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _text(value: Any) -> str:
-    """What the other side said, as Postgres can keep it."""
-    return str(value)[:200].encode(errors="replace").decode().replace("\x00", "")
-
-
 def _seconds(value: Any) -> float:
     try:
         seconds = float(value)
@@ -157,68 +115,44 @@ def _seconds(value: Any) -> float:
     return min(max(0.0, seconds), 3600.0)  # in this order, not-a-number counts as 0
 
 
-def message(alerts: list[Alert]) -> dict[str, Any]:
-    """The message for some alerts: an embed each, or one digest when they are many."""
-    embeds = [_embed(alert) for alert in alerts] if len(alerts) <= DIGEST_ABOVE else [_digest(alerts)]
+def message(notices: Sequence[Notice]) -> dict[str, Any]:
+    """The message for some notices: an embed each, or one digest when they are many."""
+    embeds = [_embed(one) for one in notices] if len(notices) <= EACH_UP_TO else [_digest(notices)]
     return {"username": "ConScope", "embeds": embeds, "allowed_mentions": {"parse": []}}
 
 
-def _embed(alert: Alert) -> dict[str, Any]:
-    place = " · ".join(
-        part for part in (alert.section and f"Section {alert.section}", alert.row and f"Row {alert.row}") if part
-    )
-    name = alert.event_name or alert.event_id
+def _embed(one: Notice) -> dict[str, Any]:
+    first, *rest = map(_plain, one.lines or ("",))
+    lines = [f"**{first}**" if one.group else first, *rest]
+    if spark := sparkline(one.path):
+        lines.append(spark)
     # The sum over all embeds of a message may not pass 6,000 characters: ten of these stay below 600 each.
     embed: dict[str, Any] = {
-        "title": _cut(f"{name}: {_money(alert.new_price, alert.currency)} (−{alert.drop_percent:.1f} %)", 160),
-        "description": _cut(
-            f"All-in price per ticket fell from **{_money(alert.old_price, alert.currency)}** to "
-            f"**{_money(alert.new_price, alert.currency)}**, against this listing's previous price.\n{_plain(place)}",
-            300,
-        ),
-        "footer": {"text": _cut(f"{alert.source}" + (f" · {alert.venue}" if alert.venue else ""), 100)},
-        "timestamp": alert.alert_timestamp.isoformat(),
-        "color": _GREEN,
+        "title": cut(_plain(one.title), 160),
+        "description": cut("\n".join(lines), 330),
+        "footer": {"text": cut(one.origin, 100)},
+        "timestamp": one.when.isoformat(),
+        "color": _GREEN if one.weight > 0 else _GREY,
     }
-    if alert.listing_url and _LINK.fullmatch(alert.listing_url):
+    if one.link:
         # Discord merges embeds of one address and shows the first only: each gets its own.
-        separator = "&" if "#" in alert.listing_url else "#"
-        embed["url"] = f"{alert.listing_url}{separator}conscope={alert.alert_id[:8]}"
+        embed["url"] = f"{one.link}{'&' if '#' in one.link else '#'}conscope={one.id[:8]}"
     return embed
 
 
-def _digest(alerts: list[Alert]) -> dict[str, Any]:
-    biggest = sorted(alerts, key=lambda alert: (-alert.drop_percent, alert.alert_id))[:_LISTED]
-    lines = [
-        _cut(
-            f"**−{a.drop_percent:.1f} %** {_plain(a.event_name or a.event_id)}"
-            + (f", section {_plain(a.section)}" if a.section else "")
-            + f": {_money(a.old_price, a.currency)} → {_money(a.new_price, a.currency)} ({_plain(a.source)})",
-            200,
-        )
-        for a in biggest
-    ]
-    events = len({alert.event_id for alert in alerts})
+def _digest(notices: Sequence[Notice]) -> dict[str, Any]:
+    told = selected(notices, _LISTED)
+    lines = [cut(f"**{one.change}** {_plain(one.short)}" if one.change else _plain(one.short), 200) for one in told]
+    if len(notices) > len(told):
+        lines.append(f"… and {len(notices) - len(told):,} more")
     return {
-        "title": f"{len(alerts)} price drops at {events} event{'s' if events > 1 else ''}",
-        "description": "\n".join(lines) + f"\n… and {len(alerts) - len(lines)} more" * (len(alerts) > len(lines)),
-        "timestamp": max(alert.alert_timestamp for alert in alerts).isoformat(),
+        "title": headline(notices),
+        "description": "\n".join(lines),
+        "timestamp": max(one.when for one in notices).isoformat(),
         "color": _GREEN,
     }
 
 
-def _money(amount: Decimal, currency: str) -> str:
-    symbol = {"USD": "$", "EUR": "€", "GBP": "£"}.get(currency)
-    return f"{symbol}{amount:,.2f}" if symbol else f"{amount:,.2f} {currency}"
-
-
 def _plain(text: str) -> str:
-    """Text from outside, so that none of it is taken for Markdown."""
-    return "".join("\\" + c if c in "\\*_~`|>[]()#-" else c for c in text)
-
-
-def _cut(text: str, limit: int) -> str:
-    """At most `limit` UTF-16 units, the narrowest way in which a limit of characters can be meant."""
-    if len(text.encode("utf-16-le")) <= 2 * limit:
-        return text
-    return text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + "…"
+    """Text of which none is taken for Markdown."""
+    return "".join("\\" + c if c in "\\*_~`|<>[]()#-" else c for c in text)

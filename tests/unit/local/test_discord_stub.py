@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from local import discord_stub
-from local.discord_stub import DiscordStub, fail, hang
+from local.discord_stub import DiscordStub, fail, hang, lose, reset
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_what_is_accepted_is_kept_with_its_time(stub: DiscordStub, client: httpx
 
 def test_alerts_are_counted_by_what_messages_say(stub: DiscordStub, client: httpx.Client) -> None:
     client.post(stub.url, json={"embeds": body()["embeds"] * 3})
-    client.post(stub.url, json=body("500 price drops at 3 events"))
-    assert stub.alerts == 503
+    client.post(stub.url, json=body("1,500 price alerts at 3 events"))
+    assert stub.alerts == 1503
 
 
 @pytest.mark.parametrize("path", ["/api/webhooks/1/other-token", "/api/webhooks/2/stub-token", "/", "/api/webhooks/1"])
@@ -110,6 +110,10 @@ def test_too_many_are_refused_until_the_time_that_the_answer_says(
         (body("x" * 257), "256 or fewer"),
         (body(description="x" * 4097), "4096 or fewer"),
         ({"embeds": [{"title": "x" * 200, "description": "y" * 2000}] * 3}, "6000"),
+        (body(fields=[{"name": "n", "value": "x" * 1025}]), "1024 or fewer"),
+        (body(fields=[{"name": "n" * 257, "value": "x"}]), "256 or fewer"),
+        (body(fields=[{"name": "n", "value": "x"}] * 26), "25 or fewer"),
+        ({**body(), "username": "Discord"}, "username"),
     ],
 )
 def test_what_breaks_a_limit_is_refused(stub: DiscordStub, client: httpx.Client, message: Any, wrong: str) -> None:
@@ -154,6 +158,32 @@ def test_a_hang_that_does_not_accept_cuts_the_connection(stub: DiscordStub, clie
         client.post(stub.url, json=body())
     assert stub.received == []
     assert client.post(stub.url, json=body()).status_code == 204, "the next request is taken as usual"
+
+
+def test_a_reset_breaks_the_connection_before_anything_is_accepted(stub: DiscordStub, client: httpx.Client) -> None:
+    stub.faults.append(reset())
+    with pytest.raises(httpx.ReadError):
+        client.post(stub.url, json=body())
+    assert stub.received == []
+    assert client.post(stub.url, json=body()).status_code == 204, "the next request is taken as usual"
+
+
+def test_an_answer_that_is_lost_leaves_the_message_accepted(stub: DiscordStub, client: httpx.Client) -> None:
+    stub.faults.append(lose())
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.post(stub.url, json=body())
+    assert [message for _, message in stub.received] == [body()]
+
+
+def test_a_header_of_a_fault_can_be_left_out(stub: DiscordStub, client: httpx.Client) -> None:
+    stub.faults.append(fail(429, {"message": "banned"}, {"Via": "", "Retry-After": "600"}))
+    reply = client.post(stub.url, json=body())
+    assert (reply.status_code, reply.headers["Retry-After"]) == (429, "600")
+    assert "Via" not in reply.headers
+
+
+def test_a_version_may_stand_in_the_path(stub: DiscordStub, client: httpx.Client) -> None:
+    assert client.post(stub.url.replace("/api/", "/api/v10/"), json=body()).status_code == 204
 
 
 def test_a_client_that_gives_up_harms_nobody(stub: DiscordStub) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import traceback
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,34 +18,16 @@ from hypothesis import strategies as st
 from local.discord_stub import DiscordStub, fail, hang
 from local.postgres import free_port
 from settings import Settings
-from sinks import delivery, discord
+from sinks import discord
+from sinks.channels import Channels
 from sinks.delivery import DeliverySink
-from sinks.discord import Alert, Answer, BadWebhook, Outcome, Webhook, message
-from tests.unit.sinks.rows import NASTY, NOON
+from sinks.discord import Webhook, message
+from sinks.sender import Answer, BadAddress, Outcome
+from sinks.words import Alert, notice
+from tests.unit.sinks.notices import alert, bursts, told
 
 CANARY = "canary-7f3a9e-token"
 GOOD = f"https://discord.com/api/webhooks/123/{CANARY}"
-
-
-def alert(number: int = 0, **given_fields: Any) -> Alert:
-    return Alert(
-        **{
-            "alert_id": f"{number:08x}-0000-0000-0000-000000000000",
-            "event_id": "concert_123",
-            "event_name": "Taylor Swift",
-            "venue": "MetLife Stadium",
-            "old_price": Decimal("250"),
-            "new_price": Decimal("199.99"),
-            "drop_percent": Decimal("20.004"),
-            "currency": "USD",
-            "section": "101",
-            "row": "A",
-            "source": "seatgeek",
-            "listing_url": "https://seatgeek.com/listing/1",
-            "alert_timestamp": NOON,
-            **given_fields,
-        }
-    )
 
 
 # --- which addresses
@@ -54,21 +35,15 @@ def alert(number: int = 0, **given_fields: Any) -> Alert:
 
 @pytest.fixture
 def hooks() -> Iterator[Any]:
-    """Makes webhooks and gives up their connections at the end."""
-    made: list[Webhook] = []
-
-    def make(url: str, test_host: str | None = None) -> Webhook:
-        made.append(Webhook(url, test_host))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+    """Makes webhooks that share a client, which is closed at the end."""
+    with discord.client() as client:
+        yield lambda url, test_host=None: Webhook(url, lambda: client, test_host)
 
 
 @pytest.mark.parametrize("host", ["discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"])
-def test_discords_own_hosts_are_posted_to(hooks: Any, host: str) -> None:
-    hooks(f"https://{host}/api/webhooks/123/{CANARY}")
+@pytest.mark.parametrize("api", ["api", "api/v10"])
+def test_discords_own_hosts_are_posted_to(hooks: Any, host: str, api: str) -> None:
+    hooks(f"https://{host}/{api}/webhooks/123/{CANARY}")
 
 
 BAD = [
@@ -82,6 +57,7 @@ BAD = [
     f"https://user:{CANARY}@discord.com/api/webhooks/1/x",
     f"https://discord.com/{CANARY}",
     f"https://discord.com/api/v10/users/{CANARY}",
+    f"https://discord.com/api/vx/webhooks/1/{CANARY}",
     f"https://discord.com/api/webhooks/../users/{CANARY}",
     f"https://discord.com/api/webhooks/%2e%2e/users/{CANARY}",
     f"https://discord.com\\@evil.example/api/webhooks/1/{CANARY}",
@@ -107,8 +83,8 @@ BAD = [
 @pytest.mark.parametrize("url", BAD)
 @pytest.mark.parametrize("test_host", [None, "127.0.0.1:9"], ids=["", "test"])
 def test_any_other_address_is_refused_without_repeating_it(url: str, test_host: str | None) -> None:
-    with pytest.raises(BadWebhook, match=r"must look like https://discord\.com/api/webhooks/<id>/<token>") as refusal:
-        Webhook(url, test_host)
+    with pytest.raises(BadAddress, match=r"must look like https://discord\.com/api/webhooks/<id>/<token>") as refusal:
+        Webhook(url, httpx.Client, test_host)
     said = "".join(traceback.format_exception(refusal.value))
     assert CANARY not in said.replace(f"Webhook({url!r}", "")
     assert "CANARY-" not in said.upper()
@@ -117,24 +93,19 @@ def test_any_other_address_is_refused_without_repeating_it(url: str, test_host: 
 def test_the_test_host_must_be_the_one_that_is_named(hooks: Any) -> None:
     hooks(f"http://127.0.0.1:8000/api/webhooks/1/{CANARY}", "127.0.0.1:8000")
     for url in ("http://127.0.0.1:8001", "http://127.0.0.1", "https://127.0.0.1:8000", "http://a@127.0.0.1:8000"):
-        with pytest.raises(BadWebhook):
-            Webhook(f"{url}/api/webhooks/1/{CANARY}", "127.0.0.1:8000")
+        with pytest.raises(BadAddress):
+            hooks(f"{url}/api/webhooks/1/{CANARY}", "127.0.0.1:8000")
 
 
 def test_nothing_that_is_printed_shows_the_token(hooks: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     settings = Settings(discord_webhook_url=GOOD, _env_file=None)  # type: ignore[call-arg, arg-type]
-    webhook = delivery.webhook_of(settings)
-    assert webhook is not None
-    sink = DeliverySink("password=x", webhook, 60)
+    channels = Channels.of(settings)
+    webhook = channels.sender("discord:default")
+    sink = DeliverySink("password=x", channels, 60)
     shown = [repr(settings), str(settings), settings.model_dump_json(), repr(webhook), str(webhook), repr(sink)]
-    shown += [webhook.fingerprint, f"{sink}", repr(vars(sink).get("dsn"))]
-    webhook.close()
+    shown += [webhook.fingerprint, f"{sink}", repr(channels), repr(vars(sink).get("dsn"))]
     assert CANARY not in "\n".join(shown) + caplog.text
-
-
-def test_without_a_webhook_there_is_none() -> None:
-    assert delivery.webhook_of(Settings(_env_file=None, discord_webhook_url=None)) is None  # type: ignore[call-arg]
 
 
 def test_a_fingerprint_tells_webhooks_apart(hooks: Any) -> None:
@@ -146,42 +117,6 @@ def test_a_fingerprint_tells_webhooks_apart(hooks: Any) -> None:
 # --- which messages
 
 
-huge = st.one_of(
-    st.text(max_size=40),
-    st.sampled_from(
-        ["*" * 900, "\\" * 900, "[x](http://e)" * 99, "🎫" * 900, "@everyone" * 99, "\n" * 900, "\u202e" * 900]
-    ),
-    st.sampled_from(sorted(NASTY.values())),
-)
-prices = st.decimals(Decimal("-99999999999"), Decimal("99999999999"), places=6)
-alerts_given = st.builds(
-    alert,
-    st.integers(0, 2**32 - 1),
-    event_id=huge.filter(bool),
-    event_name=st.none() | huge,
-    venue=st.none() | huge,
-    old_price=prices,
-    new_price=prices,
-    drop_percent=st.decimals(0, 100, places=4),
-    currency=st.sampled_from(["USD", "EUR", "GBP", "CHF"]),
-    section=st.none() | huge,
-    row=st.none() | huge,
-    source=huge,
-    listing_url=st.none() | huge | st.just("https://x.example/" + "a" * 5000) | st.just("https://x.example/1#top"),
-    alert_timestamp=st.integers(0, 10**9).map(lambda seconds: NOON - timedelta(seconds=seconds)),
-)
-bursts = st.lists(alerts_given, min_size=1, max_size=12, unique_by=lambda a: a.alert_id) | st.builds(
-    # Hypothesis would take long to draw 500 alerts: a few, over and over
-    lambda few, many: [Alert(**{**vars_of(few[i % len(few)]), "alert_id": f"{i:08x}-0000"}) for i in range(many)],
-    st.lists(alerts_given, min_size=1, max_size=4),
-    st.integers(1, 500),
-)
-
-
-def vars_of(one: Alert) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Alert.__dataclass_fields__}
-
-
 def characters(text: str) -> int:
     """Length as the strictest reader of a limit counts: UTF-16 units, as a JavaScript front end would."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
@@ -190,7 +125,7 @@ def characters(text: str) -> int:
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(bursts)
 def test_a_message_keeps_discords_limits_whatever_the_alerts_say(alerts: list[Alert]) -> None:
-    body = message(alerts)
+    body = message(told(*alerts))
     assert body["allowed_mentions"] == {"parse": []}, "a name could call everyone"
     assert 1 <= len(body["username"]) <= 80
     embeds = body["embeds"]
@@ -213,32 +148,40 @@ def test_a_message_keeps_discords_limits_whatever_the_alerts_say(alerts: list[Al
 
 
 def test_an_alert_is_told_with_its_prices() -> None:
-    (embed,) = message([alert()])["embeds"]
-    assert embed["title"] == "Taylor Swift: $199.99 (−20.0 %)"
-    assert "**$250.00**" in embed["description"]
-    assert "**$199.99**" in embed["description"]
-    assert "Section 101 · Row A" in embed["description"]
+    (embed,) = message([notice(alert(), [Decimal(250), Decimal(240), Decimal(230), Decimal("199.99")])])["embeds"]
+    assert embed["title"] == "Taylor Swift: $199.99 \\(−20.0 %\\)"
+    assert embed["description"].splitlines() == [
+        "**All\\-in per ticket: $250.00 → $199.99**",
+        "−20.0 % against this listing's previous price",
+        "Section 101 · Row A",
+        "█▇▅▁",
+    ]
     assert embed["footer"] == {"text": "seatgeek · MetLife Stadium"}
+    assert embed["timestamp"] == alert().alert_timestamp.isoformat()
     assert embed["url"].startswith("https://seatgeek.com/listing/1#")
 
 
 def test_a_digest_counts_all_and_lists_the_biggest() -> None:
     alerts = [alert(n, event_id=f"e{n % 3}", event_name=f"Event {n}", drop_percent=Decimal(n % 90)) for n in range(500)]
-    (embed,) = message(alerts)["embeds"]
-    assert embed["title"] == "500 price drops at 3 events"
+    (embed,) = message(told(*alerts))["embeds"]
+    assert embed["title"] == "500 price alerts at 3 events"
     assert embed["description"].endswith("… and 485 more")
-    assert [line[:6] for line in embed["description"].splitlines()[:5]] == ["**−89."] * 5
+    assert [line[:6] for line in embed["description"].splitlines()[3:6]] == ["**−89."] * 3
 
 
 def test_the_same_alerts_make_the_same_message() -> None:
-    alerts = [alert(n) for n in range(30)]
-    assert message(alerts) == message(list(reversed(alerts)))
+    notices = told(*(alert(n) for n in range(30)))
+    assert message(notices) == message(list(reversed(notices)))
 
 
 @pytest.mark.parametrize("many", [1, 30])
-def test_names_are_not_taken_for_markdown(many: int) -> None:
-    said = message([alert(n, section="[free](https://evil.example) **x** `y` ||z||") for n in range(many)])
-    assert "\\[free\\]\\(https://evil.example\\)" in said["embeds"][0]["description"]
+def test_names_are_not_taken_for_markdown_and_call_nobody(many: int) -> None:
+    section = "[free](https://evil.example) **x** `y` ||z|| <@1> @here"
+    embed = message(told(*(alert(n, section=section, event_name=section) for n in range(many))))["embeds"][0]
+    for said in (embed["title"], embed["description"]) if many == 1 else (embed["description"],):
+        assert "\\[free\\]\\(https:\u200b//evil.example\\) \\*\\*x" in said
+        assert "<@1>" not in said
+        assert "@here" not in said
 
 
 LINKS_THAT_ARE_NONE = [
@@ -251,14 +194,16 @@ LINKS_THAT_ARE_NONE = [
 @pytest.mark.parametrize("url", LINKS_THAT_ARE_NONE)
 @pytest.mark.parametrize("many", [1, 10, 11])
 def test_a_link_that_is_none_is_left_out_and_stops_nothing(url: str, many: int) -> None:
-    assert all("url" not in embed for embed in message([alert(n, listing_url=url) for n in range(many)])["embeds"])
+    assert all(
+        "url" not in embed for embed in message(told(*(alert(n, listing_url=url) for n in range(many))))["embeds"]
+    )
 
 
 @pytest.mark.parametrize(
     "url", ["http://x.example", "https://x.example:8443/a?b=c&d=%20#e", "https://sub.x-y.example?q"]
 )
 def test_a_link_is_kept(url: str) -> None:
-    assert message([alert(listing_url=url)])["embeds"][0]["url"].startswith(url)
+    assert message(told(alert(listing_url=url)))["embeds"][0]["url"].startswith(url)
 
 
 # --- what an answer means
@@ -283,10 +228,16 @@ SPENT = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "1.5"}
         (httpx.Response(401, json={"message": "Invalid Webhook Token", "code": 50027}), (Outcome.GONE, 0.0, None)),
         (httpx.Response(404, json={"message": "Unknown Webhook", "code": 10015}), (Outcome.GONE, 0.0, None)),
         (httpx.Response(400, json={"message": "Invalid Form Body", "code": 50035}), (Outcome.REFUSED, 0.0, None)),
+        (httpx.Response(400, headers=SPENT), (Outcome.REFUSED, 1.5, None)),
+        (httpx.Response(403, text="<html>banned"), (Outcome.BARRED, 0.0, None)),
+        (httpx.Response(408), (Outcome.AGAIN, 0.0, None)),
+        (httpx.Response(413), (Outcome.REFUSED, 0.0, None)),
         (httpx.Response(302, headers={"Location": "http://evil.example"}), (Outcome.REFUSED, 0.0, None)),
         (httpx.Response(500, json={"message": "oops"}), (Outcome.AGAIN, 0.0, None)),
         (httpx.Response(502), (Outcome.LOST, 0.0, None)),
+        (httpx.Response(524), (Outcome.LOST, 0.0, None)),
         (httpx.Response(503, text="<html><body>upstream"), (Outcome.AGAIN, 0.0, None)),
+        (httpx.Response(503, headers={"Retry-After": "12"}), (Outcome.AGAIN, 12.0, None)),
     ],
     ids=lambda value: f"{value.status_code}" if isinstance(value, httpx.Response) else "",
 )  # fmt: skip
@@ -295,6 +246,19 @@ def test_an_answer_is_understood(reply: httpx.Response, expected: tuple[Outcome,
     assert (answer.outcome, answer.wait, answer.message_id) == expected
     if expected[0] is not Outcome.SENT:
         assert str(reply.status_code) in (answer.error or "")
+
+
+@pytest.mark.parametrize(
+    ("reply", "everywhere"),
+    [
+        (httpx.Response(429, headers=VIA, json={"retry_after": 1}), False),
+        (httpx.Response(429, headers=VIA, json={"retry_after": 1, "global": True}), True),
+        (httpx.Response(429, text="<html>banned"), True),
+        (httpx.Response(500), False),
+    ],
+)
+def test_a_limit_for_all_webhooks_is_told_from_one_for_this(reply: httpx.Response, everywhere: bool) -> None:
+    assert discord._answer(reply).everywhere is everywhere
 
 
 json_values = st.recursive(
@@ -337,7 +301,7 @@ def test_no_answer_is_too_strange(status: int, given_headers: dict[str, str], bo
 
 def test_an_unreachable_discord_is_tried_again(hooks: Any) -> None:
     port = free_port()
-    answer = hooks(f"http://127.0.0.1:{port}/api/webhooks/1/{CANARY}", f"127.0.0.1:{port}").send(message([alert()]))
+    answer = hooks(f"http://127.0.0.1:{port}/api/webhooks/1/{CANARY}", f"127.0.0.1:{port}").send(told(alert()))
     assert answer == Answer(Outcome.AGAIN, error="ConnectError")
 
 
@@ -350,7 +314,7 @@ def test_a_redirect_is_not_followed(hooks: Any, status: int) -> None:
             return True
 
         stub.faults.append(redirect)
-        answer = hooks(stub.url, stub.host).send(message([alert()]))
+        answer = hooks(stub.url, stub.host).send(told(alert()))
         assert answer.outcome is Outcome.REFUSED
         assert other.requests == 0, "the token went to another host"
 
@@ -358,7 +322,7 @@ def test_a_redirect_is_not_followed(hooks: Any, status: int) -> None:
 def test_an_answer_that_was_cut_off_is_lost(hooks: Any) -> None:
     with DiscordStub() as stub:
         stub.faults.append(hang(0, accept=False))
-        assert hooks(stub.url, stub.host).send(message([alert()])).outcome is Outcome.LOST
+        assert hooks(stub.url, stub.host).send(told(alert())).outcome is Outcome.LOST
 
 
 def test_what_is_sent_arrives_and_the_log_does_not_tell_the_address(
@@ -367,13 +331,13 @@ def test_what_is_sent_arrives_and_the_log_does_not_tell_the_address(
     caplog.set_level(logging.DEBUG)
     with DiscordStub(CANARY) as stub:
         webhook = hooks(stub.url, stub.host)
-        answer = webhook.send(message([alert()]))
+        answer = webhook.send(told(alert()))
         assert answer.outcome is Outcome.SENT
         assert answer.message_id
-        assert [body for _, body in stub.received] == [message([alert()])]
+        assert [body for _, body in stub.received] == [message(told(alert()))]
         stub.faults.extend([fail(500), fail(404), hang(0, accept=False)])
-        said = [repr(webhook.send(message([alert()]))) for _ in range(3)]
-    said.append(repr(webhook.send(message([alert()]))))
+        said = [repr(webhook.send(told(alert()))) for _ in range(3)]
+    said.append(repr(webhook.send(told(alert()))))
     assert CANARY not in "\n".join(said) + caplog.text
 
 
@@ -387,5 +351,5 @@ def test_a_thread_of_a_channel_can_be_addressed(hooks: Any) -> None:
 
     with DiscordStub() as stub:
         stub.faults.append(look)
-        assert hooks(f"{stub.url}?thread_id=77", stub.host).send(message([alert()])).message_id
+        assert hooks(f"{stub.url}?thread_id=77", stub.host).send(told(alert())).message_id
     assert "thread_id=77" in seen[0]

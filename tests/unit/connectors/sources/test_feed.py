@@ -247,7 +247,7 @@ def test_a_row_knows_its_name_what_is_around_it_and_for_what_was_asked(make: Mak
     base = """
     name = "partner"
     url = "https://partner.example/{each}"
-    each = ["x/y", 2]
+    each = ["x?y", 2]
     items = "events.*.sections.*"
     [fields]
     event_id = "{parent.id}-{each}"
@@ -258,9 +258,9 @@ def test_a_row_knows_its_name_what_is_around_it_and_for_what_was_asked(make: Mak
     site.play(Page(body={"venue": "Hall", "events": [{"id": 7, "sections": {"101": [5, 6], "102": [8]}}]}))
     answer = look(make(base=base))
     assert [(e["event_id"], e["section"], e["price"], e["venue"]) for e in answer.prices] == [
-        ("7-x/y", "101", 5, "Hall"), ("7-x/y", "102", 8, "Hall"), ("7-2", "101", 5, "Hall"), ("7-2", "102", 8, "Hall"),
+        ("7-x?y", "101", 5, "Hall"), ("7-x?y", "102", 8, "Hall"), ("7-2", "101", 5, "Hall"), ("7-2", "102", 8, "Hall"),
     ]  # fmt: skip
-    assert [asked.path for asked in site.asked] == ["/x/y", "/2"], "what was asked for is quoted"
+    assert [asked.path for asked in site.asked] == ["/x?y", "/2"], "what was asked for is quoted"
 
 
 def test_rows_that_cannot_be_mapped_are_counted_and_the_others_read(make: Make, site: Site) -> None:

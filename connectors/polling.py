@@ -116,7 +116,18 @@ class _Bucket(msgspec.Struct):
 
 
 class _Seen(msgspec.Struct):
-    """What is known of a target: Unix seconds, looks, its lowest price, how that moves, and whether it has one."""
+    """What is known of a target; times are Unix seconds.
+
+    Args:
+        since: when it came to be watched.
+        looked: when it was last looked at.
+        looks: how often it was.
+        price: its lowest, when it last had one.
+        liveliness: see `weight`.
+        priced: whether it had a price when last looked at.
+        failed: looks since then that gave no answer.
+        deferred: it is not looked at before.
+    """
 
     since: float
     looked: float | None = None
@@ -124,6 +135,8 @@ class _Seen(msgspec.Struct):
     price: float | None = None
     liveliness: float = _TYPICAL
     priced: bool | None = None
+    failed: int = 0
+    deferred: float = 0.0
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -175,6 +188,7 @@ class Planner:
         self._not_before = min(self._not_before, now + 1 / self._budget.calls_a_second)  # the clock was set back
         for seen in self._seen.values():
             seen.looked = None if seen.looked is None else min(seen.looked, now)
+            seen.deferred = min(seen.deferred, now + DAY)
         weights = {name: weight(self._starts[name], seen.liveliness, now) for name, seen in self._seen.items()}
         looks = _PLANNED * calls / self._cost
         scale = fit(weights.values(), looks, self._budget.targets_a_call, self._interval)
@@ -201,11 +215,15 @@ class Planner:
             return []
         ready = [(-late, self._seen[name].looks, name) for name, late in self._lateness(now)]
         self._called(self._looks, now)
-        return [self._targets[name] for *_, name in nsmallest(self._budget.targets_a_call, ready)]
+        chosen = [name for *_, name in nsmallest(self._budget.targets_a_call, ready)]
+        most = max(self._budget.targets_a_call >> self._seen[chosen[0]].failed, 1)
+        return [self._targets[name] for name in chosen[:most]]
 
     def _lateness(self, now: float) -> Iterable[tuple[str, float]]:
         """How late each target is that may be looked at, in its own intervals: from 1 on it is due."""
         for name, seen in self._seen.items():
+            if now < seen.deferred - _ALMOST:
+                continue
             if seen.looked is None:
                 yield name, 1 + max(now - seen.since, 0.0) / self._intervals[name]
             elif (since := now - seen.looked) >= self._interval - _ALMOST:
@@ -255,6 +273,17 @@ class Planner:
         self._cost = max(_MEMORY * self._cost + (1 - _MEMORY) * calls, 1.0)
         self._first_due = None
 
+    def failed(self, targets: Sequence[Target], now: float) -> None:
+        """A look at these gave no answer: others come first, and next time fewer of them at once.
+
+        So one that the source stumbles over is soon asked for alone, and keeps no other waiting.
+        """
+        for target in targets:
+            if (seen := self._seen.get(target.id)) is not None:
+                seen.failed = min(seen.failed + 1, 16)
+                seen.deferred = now + max(self._interval, self._intervals[target.id] / 10)
+        self._first_due = None
+
     def next_call(self, now: float) -> float:
         """When `due` will give something, in Unix seconds; infinite when nothing is watched or nothing is left."""
         if self._first_due is None:
@@ -262,7 +291,7 @@ class Planner:
         return max(self._first_due, self._not_before, self._looks.full_at(now))
 
     def _due_at(self, name: str, seen: _Seen) -> float:
-        return seen.since if seen.looked is None else seen.looked + self._intervals[name]
+        return max(seen.since if seen.looked is None else seen.looked + self._intervals[name], seen.deferred)
 
     def counts(self) -> tuple[int, int, int]:
         """(watched, of these with a price when last looked at, without one)."""
@@ -283,6 +312,7 @@ def _learn(seen: _Seen, price: float | None, now: float) -> None:
     if seen.price is not None:
         seen.liveliness = _MEMORY * seen.liveliness + (1 - _MEMORY) * change
     seen.looked, seen.looks, seen.priced = now, seen.looks + 1, price is not None
+    seen.failed = 0
     seen.price = seen.price if price is None else price
 
 

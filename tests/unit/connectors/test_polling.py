@@ -49,6 +49,7 @@ class Simulation:
     looks: list[tuple[float, list[str]]] = field(default_factory=list)
     held: int = 0
     calls_a_look: int = 1
+    poison: str | None = None
     draw: Random = field(default_factory=lambda: Random(1))
 
     def __post_init__(self) -> None:
@@ -84,6 +85,10 @@ class Simulation:
                 self.now = min(self.now + error.seconds, until)
                 return
             self.calls.append(self.now)
+        if self.poison in [t.id for t in due]:
+            self.planner.failed(due, self.now)
+            self.now += 10
+            return
         self.looks.append((self.now, [t.id for t in due]))
         if (quota := self.told(self.now, len(self.calls))) is not None:
             self.ledger.told(quota)
@@ -369,6 +374,18 @@ def test_looks_that_take_many_calls_come_as_rarely_as_the_budget_asks() -> None:
     assert 30 <= len(simulation.looks) <= 50
     assert max(gaps(simulation, "t000")) < 1.3 * DAY / 40
     assert simulation.planner.planned <= 600
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_a_target_that_the_source_stumbles_over_starves_no_other(batch: int) -> None:
+    simulation = Simulation(Budget(2000, 1.0, batch), [target(i, 1) for i in range(40)])
+    simulation.poison = "t007"
+    simulation.run(NOON + DAY)
+    keeps_the_budget(simulation)
+    counts = simulation.counts()
+    assert "t007" not in counts
+    assert min(counts[t.id] for t in simulation.targets if t.id != "t007") > 25
+    assert max(gap for t in simulation.targets if t.id != "t007" for gap in gaps(simulation, t.id)) < 2 * 3600
 
 
 def test_a_clock_that_is_set_back_stops_nothing() -> None:

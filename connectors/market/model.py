@@ -7,8 +7,8 @@ of nothing else.
 What it imitates, and where that comes from:
 
 - Sellers cut prices as the event nears, by 40 % and more in all (A. Sweeting, "Dynamic Pricing Behavior in Perishable
-  Goods Markets", Journal of Political Economy 120, 2012). Here the median event falls by 34 % from 8-15 days before
-  the show to its last two days. A third of all events does otherwise: some rise, some sell out, some jump.
+  Goods Markets", Journal of Political Economy 120, 2012). Here the median event falls by about 34 % from 8-15 days
+  before the show to its last two days. A third of all events does otherwise: some rise, some sell out, some jump.
 - A price stands until its seller moves it. Half of all sudden lows are gone at the next look at the listing.
 - Now and then a seller mistypes: a hundredth or a hundred times the price, gone at the next look or the one after.
 - Seats sell and others come; some that were away come back as the same listing.
@@ -44,6 +44,7 @@ _MISTAKE = 0.0001
 _LOW = 0.003
 _SOLD, _SOLD_AN_HOUR = 0.0005, 1 / (12 * 24)
 _MOVED, _MOVED_AN_HOUR = 0.04, 0.3
+# What is drawn above their sum, for the time since the last look, means that nothing happened.
 _CALM = _MISTAKE + _LOW + _SOLD + _MOVED
 _CALM_A_MICRO = (_SOLD_AN_HOUR + _MOVED_AN_HOUR) / _HOUR
 
@@ -103,10 +104,8 @@ class Mood:
         if name == "selling out":
             return replace(mood, fall=fall / 2, rush=draw.uniform(0.4, 1.2), thirst=4)
         if name == "jumpy":
-            days_and_factors = (
-                (draw.uniform(0, 40), draw.choice((0.7, 0.8, 1.25, 1.4))) for _ in range(draw.randint(2, 5))
-            )
-            return replace(mood, jumps=tuple(days_and_factors))
+            jumps = ((draw.uniform(0, 40), draw.choice((0.7, 0.8, 1.25, 1.4))) for _ in range(draw.randint(2, 5)))
+            return replace(mood, jumps=tuple(jumps))
         return mood
 
 

@@ -81,8 +81,8 @@ class PriceFile:
         try:
             with self._text() as lines:
                 rows = self._rows(lines, skips)
-                while chunk := list(islice(rows, _CHUNK)):
-                    found = [(row, place, event) for row in chunk for place, event in self._map(mapping, row, skips)]
+                mapped = ((row, place, event) for row in rows for place, event in self._map(mapping, row, skips))
+                while found := list(islice(mapped, _CHUNK)):
                     values: list[bytes | None] = [msgspec.json.encode(event) for _, _, event in found]
                     prices, rejects = judge(values, judged)
                     for reject in rejects:

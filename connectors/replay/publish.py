@@ -135,6 +135,8 @@ class Replay:
             state, offsets = self._plan(known[0].run + 1 if known else 0), progress.ends()
         else:
             state, offsets = known
+        # Made now: until it has its number from the broker, which takes a moment, it publishes nothing.
+        producer = self.producer({"linger.ms": 5, "compression.type": "lz4", **self.client, "enable.idempotence": True})
         recording = self.origin.open(state.bounds, None if self.shift else state.started, skips)
         span = recording.span or (state.started, state.started)
         if state.beat == 0:
@@ -145,7 +147,7 @@ class Replay:
         was_cut = state.beat > 0 and not state.ended
         state = progress.save(replace(state, ended=False), offsets)
         there = progress.found(state, offsets) if was_cut else set()
-        run = _Run(self, progress, state, offsets, there)
+        run = _Run(self, producer, progress, state, offsets, there)
         meter.begin(recording.count)
         try:
             for record in recording:
@@ -179,12 +181,16 @@ class _Run:
     """One process's part of a replay."""
 
     def __init__(
-        self, replay: Replay, progress: Progress, state: State, offsets: dict[int, int], there: set[Position]
+        self,
+        replay: Replay,
+        producer: Producer,
+        progress: Progress,
+        state: State,
+        offsets: dict[int, int],
+        there: set[Position],
     ) -> None:
-        self._replay, self._progress, self._state, self._offsets, self._there = replay, progress, state, offsets, there
-        self._producer = replay.producer(
-            {"linger.ms": 5, "compression.type": "lz4", **replay.client, "enable.idempotence": True}
-        )
+        self._replay, self._producer, self._progress = replay, producer, progress
+        self._state, self._offsets, self._there = state, offsets, there
         self._sent: deque[_Sent] = (
             deque()
         )  # in the order of publishing; the first is not acknowledged, or not looked at
@@ -203,11 +209,12 @@ class _Run:
             self._sent.append(_Sent(position, _BEFORE))
             self.before += 1
         elif self._await_turn(record.at, stop):
+            # Saved before it is published: a process that has slept for long finds out first that another went on.
+            self._beat()
             sent = _Sent(position)
             self._sent.append(sent)
             self._produce(record, sent)
             self.published += 1
-            self._beat()
 
     def _await_turn(self, at: int, stop: list[bool]) -> bool:
         clock = self._replay.clock

@@ -14,7 +14,7 @@ from connectors.replay.skips import Skips
 from settings import ClientConfig
 
 _TIMEOUT = 15.0
-_SILENCE = 60
+_SILENCE = 600  # tenths of a second
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ class TopicRange:
             for partition, (low, _) in log.extent().items():
                 if str(partition) in bounds:
                     first = self.ranges.get(partition, (None, None))[0]
+                    if first is not None and first < low:
+                        where = f"{self.topic}[{partition}] offsets {first} to {low - 1}"
+                        skips.refuse(where, "gone", "retention has removed them", "")
                     wanted[partition] = (max(low, first or 0), bounds[str(partition)])
             for messages in log.read(wanted):
                 self._take(messages, newest, judged, spool, skips)
@@ -112,6 +115,7 @@ class LogReader:
             {
                 **client,
                 "group.id": "conscope-replay",
+                "fetch.wait.max.ms": 50,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
@@ -144,7 +148,7 @@ class LogReader:
         self._consumer.assign([TopicPartition(self._topic, p, ranges[p][0]) for p in left])
         silence = 0
         while left:
-            came = self._consumer.consume(2000, 1.0)
+            came = self._consumer.consume(2000, 0.1)
             silence = 0 if came else silence + 1
             if silence >= _SILENCE:
                 raise ReplayError(

@@ -12,7 +12,7 @@ more. Most rows change no path, and most changes of a path lie between the price
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -324,6 +324,28 @@ class _Group:
     def _lowest(self) -> int | None:
         k = self.scope.listings
         return self.sorted[k - 1] if len(self.sorted) >= k else None
+
+
+def path(rule: Rule, rows: Iterable[tuple[str, Last]]) -> Iterator[tuple[int, int]]:
+    """(time, price) of every look at the path that a rule on one event watches.
+
+    Args:
+        rule: with watch `lowest`.
+        rows: (listing, its newest row) of the event, in the order of time.
+    """
+    listings: Listings = {}
+    group = _Group(_Scope.of(rule))
+    for listing, last in rows:
+        time, price, total, quantity, place = last
+        known = listings.get(listing)
+        if group.scope.takes(place, quantity):
+            group.forget_stale(listings, time)
+            group.look(listing, group.scope.value(price, total), time)
+            if group.value is not None:
+                yield time, group.value
+        elif known is not None and group.scope.takes(place, known[3]):
+            group.leave(listing, listings, time)
+        listings[listing] = last
 
 
 class _Desk:

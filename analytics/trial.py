@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
 from statistics import median_low
 from typing import NamedTuple
 
 import msgspec
 
-from analytics.alerts import DAY, Activation, Judge, Verdicts, concerns, in_scope
+from analytics.alerts import DAY, HOUR, Activation, Judge, Verdicts, concerns, in_scope, path
 from analytics.changes import Last, Place
-from analytics.rules import Rule, amount
+from analytics.rules import Known, Rule, amount
+from analytics.schema import MICROS
 
 _LONG_AGO = -(1 << 62)
 MARGIN = 1.05
@@ -89,6 +92,48 @@ class Trial:
         return f"Would not have fired in {span}."
 
 
+def needs_history(rule: Rule) -> bool:
+    """Whether a rule has to know prices from before it was made."""
+    return rule.event_id is not None and not rule.each and (
+        rule.condition == "new_low" or rule.reference in ("median", "lowest")
+    )  # fmt: skip
+
+
+def known(rule: Rule, observed: Iterable[Observed]) -> Known | None:
+    """What stored prices say that a rule must know when it is made; None when there are none.
+
+    Args:
+        rule: one that `needs_history`.
+        observed: prices of its event in the order of time.
+    """
+    rows = (
+        (row.listing, (row.time, row.price, row.total, row.quantity,
+                       Place(row.section, row.row, row.source, row.currency, row.level, row.time)))
+        for row in observed
+    )  # fmt: skip
+    looks = list(path(rule, rows))
+    if not looks:
+        return None
+    lows: list[tuple[int, int]] = []  # (until when it stood, price): each lower than all that came after
+    for (_, price), (until, _) in pairwise(looks):
+        while lows and lows[-1][1] >= price:
+            lows.pop()
+        lows.append((until, price))
+    hours = []
+    if rule.reference == "median":
+        for (time, price), (until, _) in pairwise(looks):
+            hours += [(hour, price) for hour in range(time // HOUR, until // HOUR)]
+    return Known(
+        lowest=_units(min(price for _, price in looks)),
+        lows=[(until, _units(price)) for until, price in lows] if rule.days is not None else [],
+        hours=[(hour, _units(price)) for hour, price in hours],
+    )
+
+
+def _units(micros: int) -> Decimal:
+    return Decimal(micros) / MICROS
+
+
 def trial(rule: Rule, observed: Iterable[Observed]) -> Trial:
     """Judge stored prices by a rule as the flow would have.
 
@@ -98,8 +143,8 @@ def trial(rule: Rule, observed: Iterable[Observed]) -> Trial:
     """
     judge, verdicts = Judge(), Verdicts()
     events = None if rule.event_id is None else (rule.event_id,)
-    free = msgspec.structs.replace(rule, since=_LONG_AGO, active=True, muted_until=None)
-    judge.activate([Activation(rule.version, 0, rule.id, free, events)])
+    free = msgspec.structs.replace(rule, version=1, since=_LONG_AGO, active=True, muted_until=None)
+    judge.activate([Activation(1, 0, rule.id, free, events)])
     listings: dict[str, dict[str, Last]] = {}
     waiting: dict[tuple[str, str], list[int]] = {}
     stood: dict[int, bool] = {}

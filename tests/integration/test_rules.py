@@ -113,7 +113,7 @@ def command(rules: Rules, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_the_command_makes_tries_lists_mutes_and_explains(command: Any, rules: Rules) -> None:
     code, said = command("try", "--event", "e1", "--at-or-below", "125")
     assert code == 0
-    assert "Would have fired once" in said
+    assert "Would have fired 2 times" in said
     assert "120.00 USD" in said
     code, said = command("add", "--event", "e1", "--drop", "15%", "--since", "median", "--days", "7", "--name", "mine",
                          "--quiet", "22:00-07:00@Europe/Berlin", "--json")  # fmt: skip

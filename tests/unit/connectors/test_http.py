@@ -312,7 +312,7 @@ def test_an_attempt_has_an_end(
 
 
 def test_a_connection_that_is_kept_is_still_watched(make: Make, raw_site: Callable[..., str]) -> None:
-    client = make(raw_site(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x", good=2), timeout=0.75, attempts=1)
+    client = make(raw_site(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x", good=2), timeout=1.5, attempts=1)
     assert [client.get("/events"), client.get("/events")] == [{}, {}]
     assert isinstance(failure(client), Unavailable)
     assert client.get("/events") == {}, "an attempt that was given up spoils the next"

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -55,19 +56,21 @@ def _prepare(dsn: str, retry_seconds: float, flow: str) -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
-def under_bytewax_run() -> None:
-    """Take the recovery store for this process, and let SIGTERM and SIGINT end its input.
+def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
+    """Run `check`, take the recovery store for this process, and let SIGTERM and SIGINT end its input.
 
     Only when `python -m bytewax.run` imports the flow's module, which is the one moment that is on the main thread
     however many workers there are, and before Bytewax opens the store: already by opening it, a second process would
     ruin what the first one resumes from.
 
     Raises:
-        SystemExit: another process runs on the same recovery store.
+        SystemExit: another process runs on the same recovery store; or the check says so. (Raised later, inside the
+            flow, it would come in the midst of Bytewax's own traceback.)
     """
     if not _run_by_bytewax():
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    check()
     _held.append(_lock(recovery_store(sys.argv, dict(os.environ))))
     stop_on_sigterm()
 

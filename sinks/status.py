@@ -47,6 +47,16 @@ class StatusSink(FixedPartitionedSink[Item, None]):
         return _Partition(self.dsn)
 
 
+def calls_spent(dsn: str, source: str) -> int:
+    """How many calls a source had made in 24 hours when its status was last written; 0 when that was longer ago."""
+    with psycopg.connect(dsn, connect_timeout=10) as connection:
+        row = connection.execute(
+            "SELECT calls_spent FROM source_status WHERE source = %s AND updated_at > now() - interval '24 hours'",
+            (source,),
+        ).fetchone()
+    return int(row[0]) if row is not None else 0
+
+
 class _Partition(StatefulSinkPartition[Item, None]):
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

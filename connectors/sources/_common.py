@@ -12,8 +12,8 @@ from typing import Any
 from connectors.http import Http
 from connectors.source import Listed, Missing, PriceEvent, Query, Refused
 
-MOST = 999_999_999.0
-"""The decoder takes no larger amount."""
+LEAST, MOST = 1e-6, 999_999_999.0
+"""Amounts that the decoder can tell from zero, and takes."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
@@ -57,7 +57,7 @@ def money(value: Any) -> float | None:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 < value <= MOST else None
+    return value if LEAST <= value <= MOST else None
 
 
 def count(value: Any) -> int | None:

@@ -93,7 +93,7 @@ SHAPES: tuple[Any, ...] = (None, True, 0, 1.5, "text", "", [], {}, [None], [[]],
 
 NASTY = "\x00<script>alert(1)</script>\u202eevil\u202c عربى \x1d\x1f\ud800 😀 '); DROP TABLE"
 _VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 12, 0.001, -0.0, 10**400, 1e308, float("nan"), float("inf"), "", "0", "12", "-5", "NaN",
+    None, True, False, 0, -1, 12, 0.001, 1e-9, -0.0, 10**400, 1e308, float("nan"), float("inf"), "", "0", "12", "-5", "NaN",
     "45.50", "1e5", "free", NASTY, "x" * 10_000, [], {}, [None], [[1]], {"id": None}, "2027-13-45T99:99:99Z",
     "9999-12-31T23:59:59-23:59", "javascript:alert(1)",
 )  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.source import Listed, Query
-from connectors.sources._common import MOST, count, day, dig, items, link, moment, money, says, text, within
+from connectors.sources._common import LEAST, MOST, count, day, dig, items, link, moment, money, says, text, within
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -40,10 +40,11 @@ def test_a_path_leads_through_objects_and_arrays() -> None:
 @pytest.mark.parametrize(
     ("value", "amount"),
     [
-        (49.5, 49.5), (120, 120), ("245.50", 245.5), ("7", 7), (MOST, MOST), (0.01, 0.01),
+        (49.5, 49.5), (120, 120), ("245.50", 245.5), ("7", 7), (MOST, MOST), (LEAST, LEAST),
         (0, None), (0.0, None), (-0.0, None), (-5, None), ("0", None), ("0.00", None), ("-5", None), ("", None),
         (True, None), (None, None), (float("nan"), None), (float("inf"), None), (1e308, None), (10**400, None),
-        (MOST + 1, None), ("1e5", None), ("$5", None), ("1,339", None), ("NaN", None), ("٤٥", None), ([5], None),
+        (MOST + 1, None), (5e-7, None), (5e-324, None), ("1e5", None), ("$5", None), ("1,339", None), ("NaN", None), ("٤٥", None),
+        ([5], None),
     ],
 )  # fmt: skip
 def test_money(value: Any, amount: float | None) -> None:
@@ -53,7 +54,7 @@ def test_money(value: Any, amount: float | None) -> None:
 @given(value=scalars)
 def test_an_amount_is_what_was_said(value: Any) -> None:
     amount = money(value)
-    assert amount is None or (amount == float(value) and 0 < amount <= MOST)
+    assert amount is None or (amount == float(value) and LEAST <= amount <= MOST)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class _Line:
     busy: list[str] = field(default_factory=list)  # alerts on their way
     free_at: float = 0.0  # not before
     failures: int = 0  # in a row
-    most: int = outbox.MOST  # alerts in the next message; fewer after a refusal, to find the one that is refused
+    most: int = field(default_factory=lambda: outbox.MOST)  # for the next message; fewer, to find one that is refused
     refusing: bool = True  # perhaps: its row may say so
     dead: bool = False
 
@@ -84,6 +84,7 @@ class Delivery:
         self._stopped = threading.Event()
         self._bell = _Bell()
         self._lines: dict[str, _Line] = {}
+        self._services: dict[str, float] = {}  # those that asked to be left alone, and until when
         self._answers: deque[tuple[str, Answer]] = deque()
         self._chores_at = 0.0
 
@@ -156,6 +157,9 @@ class Delivery:
                 log.error("delivery: channel %s is disabled (%s); set another %s", channel, reason, where)
         if line.dead:
             line.free_at = time.monotonic() + _DEAD_LOOK
+            return line
+        if (alone_until := self._services.get(line.service, 0.0)) > time.monotonic():
+            line.free_at = alone_until
             return line
         due = self._due(connection, channel, outbox.ready(connection, channel, line.most))
         if not due:
@@ -254,9 +258,7 @@ class Delivery:
         now = time.monotonic()
         line.free_at = now + pause
         if answer.everywhere:
-            for other in self._lines.values():
-                if other.service == line.service:
-                    other.free_at = max(other.free_at, now + pause)
+            self._services[line.service] = line.free_at
 
     def _give_up(
         self, connection: psycopg.Connection[Any], channel: str, line: _Line, why: str, answer: Answer

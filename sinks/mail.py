@@ -21,7 +21,7 @@ from sinks.words import EACH_UP_TO, Notice, cut, headline, selected, sparkline
 SHAPE = "must look like mailto:someone@example.com"
 
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_POLICY = SMTP.clone(cte_type="7bit")  # any server takes it
+_POLICY = SMTP.clone(cte_type="7bit", max_line_length=200)  # any server takes it; a link is not folded
 _LISTED = 40
 _TIMEOUT = 60.0  # seconds for one answer
 _AT_MOST_EVERY = 60.0  # seconds: what comes meanwhile goes into one mail

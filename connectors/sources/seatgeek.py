@@ -139,10 +139,10 @@ class SeatGeekSource:
             params["datetime_local.lte"] = f"{query.until}T23:59:59"
         if query.venue is not None:
             venues = items(ask(self._http, "/venues", {"q": query.venue, "per_page": PAGE}, "SEATGEEK_URL"), "venues")
-            ids = [text(venue.get("id")) for venue in venues if says(text(venue.get("name")), query.venue)]
-            if not ids:
-                return []
-            params["venue.id"] = ",".join(id for id in ids if id)
+            named = [venue for venue in venues if says(text(venue.get("name")), query.venue)]
+            if not (ids := [id for venue in named if (id := text(venue.get("id")))]):
+                return []  # an empty filter would be none
+            params["venue.id"] = ",".join(ids)
         found: dict[str, Listed] = {}
         for page in range(1, _PAGES + 1):
             events, total = self._events({**params, "page": page})

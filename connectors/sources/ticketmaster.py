@@ -139,10 +139,10 @@ class TicketmasterSource:
             params["city"] = query.city
         if query.venue is not None:
             body = ask(self._http, "/venues", {"keyword": query.venue, "size": PAGE}, "TICKETMASTER_URL")
-            venues = [v for v in items(body, "_embedded", "venues") if says(text(v.get("name")), query.venue)]
-            if not venues:
-                return []
-            params["venueId"] = ",".join(id for venue in venues if (id := text(venue.get("id"))))
+            named = [v for v in items(body, "_embedded", "venues") if says(text(v.get("name")), query.venue)]
+            if not (ids := [id for venue in named if (id := text(venue.get("id")))]):
+                return []  # an empty filter would be none
+            params["venueId"] = ",".join(ids)
         # The filter is in UTC, and the query in the venue's time: a day more on each side, and `within` decides.
         since = f"{query.since - timedelta(days=1)}T00:00:00Z" if query.since is not None else None
         if query.until is not None:

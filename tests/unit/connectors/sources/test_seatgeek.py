@@ -365,8 +365,9 @@ def test_a_venue_is_found_by_its_name_first(make: Make, site: Site) -> None:
     assert [asked.query.get("venue.id") for asked in site.asked] == [None, "12,14"]
 
 
-def test_a_venue_that_is_unknown_has_no_events(make: Make, site: Site) -> None:
-    site.play(Page(body={"venues": []}))
+@pytest.mark.parametrize("venues", [[], [{"id": 1, "name": "Elsewhere"}], [{"id": None, "name": "Nowhere"}], None])
+def test_a_venue_that_is_unknown_has_no_events(make: Make, site: Site, venues: Any) -> None:
+    site.play(Page(body={"venues": venues}))
     assert make().search(Query("Nora Vale", venue="Nowhere")) == []
     assert len(site.asked) == 1
 

@@ -440,8 +440,9 @@ def test_a_venue_is_found_by_its_name_first(make: Make, site: Site) -> None:
     assert [asked.query.get("venueId") for asked in site.asked] == [None, "V1,V3"]
 
 
-def test_a_venue_that_is_unknown_has_no_events(make: Make, site: Site) -> None:
-    site.play(Page(body={"page": {"totalPages": 0}}))
+@pytest.mark.parametrize("venues", [[], [{"id": "V1", "name": "Elsewhere"}], [{"name": "Nowhere"}], None])
+def test_a_venue_that_is_unknown_has_no_events(make: Make, site: Site, venues: Any) -> None:
+    site.play(Page(body={"_embedded": {"venues": venues}, "page": {"totalPages": 1}}))
     assert make().search(Query("Nora Vale", venue="Nowhere")) == []
     assert len(site.asked) == 1
 

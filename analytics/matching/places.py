@@ -56,7 +56,8 @@ def venues(one: str, other: str, around: tuple[str | None, ...]) -> float:
 
     Returns:
         1 for the same name, 0.97 where one leaves out its kind ("Palace", "Palace Theatre"), 0.9 where one is named
-        with the house that it is in, less for slips of the pen; 0 for two kinds, two numbers, two names.
+        with the house that it is in, less for slips of the pen; 0 for two kinds ("Grand Arena", "Grand Theatre") and
+        for two names.
     """
     here, there = _respelt(one).split(), _respelt(other).split()
     if sorted(here) == sorted(there):
@@ -65,9 +66,8 @@ def venues(one: str, other: str, around: tuple[str | None, ...]) -> float:
     bare = [[word for word in words if word not in places] for words in (here, there)]
     if all(map(_own, bare)):  # else the place is all of the name, as in "Chicago Theatre"
         here, there = bare
-    numbers = [{word for word in words if word.isdigit()} for words in (here, there)]
     kinds, own = (_KINDS & set(here), _KINDS & set(there)), (_own(here), _own(there))
-    if not all(own) or contradict(*numbers) or (all(kinds) and kinds[0].isdisjoint(kinds[1])):
+    if not all(own):
         return 0.0
     if own[0] == own[1]:
         return 1.0 if kinds[0] == kinds[1] else 0.0 if all(kinds) else 0.97

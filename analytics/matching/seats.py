@@ -37,7 +37,7 @@ of it (null in two currencies), `notes_alike` how alike the sellers' notes are, 
 look at, which decides nothing.
 """
 
-_MOST_SEATS = 40  # a longer range is a block of the hall, not what somebody sells
+_MOST_SEATS = 16  # more are a block of the hall, not what somebody sells
 _MOST_OFFERS = 8  # a seat that more listings offer is a seller's placeholder ("row 1, seats 1-2")
 _SEAT = ["event_id", "section", "row", "seat"]
 _PLACE = ["section", "row", "seat", "quantity"]

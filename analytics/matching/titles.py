@@ -77,7 +77,6 @@ class Title:
         versus: whether they are certainly that: "at" also stands in other names.
         nth: which show of the day, as ("part", "2").
         otherwise: what makes it another show of the name, as "tribute".
-        numbers: those that `whole` has.
     """
 
     whole: str
@@ -86,7 +85,6 @@ class Title:
     versus: bool
     nth: frozenset[tuple[str, str]]
     otherwise: frozenset[str]
-    numbers: frozenset[str]
 
 
 @lru_cache(maxsize=1 << 14)
@@ -104,13 +102,12 @@ def title(name: str, venue: str | None, city: str | None) -> Title:
     versus = next(filter(None, map(_VERSUS.match, pieces)), None)
     sides = versus or next(filter(None, map(_AT.match, pieces)), None)
     return Title(
-        whole=(whole := " ".join(pieces)),
+        whole=" ".join(pieces),
         head=pieces[0],
         sides=(sides[1], sides[2]) if sides else None,
         versus=versus is not None,
         nth=frozenset(nth),
         otherwise=frozenset(kind for kind, words in _OTHERWISE_WORDS.items() if words.search(plain(folded))),
-        numbers=frozenset(re.findall(r"\d+", whole)),
     )
 
 
@@ -141,8 +138,6 @@ def likeness(
         return 0.0, "which of the day's shows"
     if a.otherwise != b.otherwise:
         return 0.0, "kind of show"
-    if contradict(a.numbers, b.numbers):
-        return 0.0, "numbers"
     if a.sides and b.sides and (a.versus or b.versus):
         return _sides(a.sides, b.sides), "both sides"
     found = [(alike(a.whole, b.whole), "name")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -172,7 +172,7 @@ def _unlink(watchlist: Watchlist, chosen: argparse.Namespace, _settings: Setting
 
 
 @contextmanager
-def _sources(settings: Settings) -> Iterator[list[Source]]:
+def _sources(settings: Settings) -> Iterator[Sequence[Source]]:
     opened = sources.configured(settings)
     try:
         yield opened

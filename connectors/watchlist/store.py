@@ -209,7 +209,7 @@ class Watchlist:
                 # Nothing when the entry was removed meanwhile.
                 connection.cursor().executemany(
                     "INSERT INTO watched (watchlist_id, source, source_id) SELECT id, %s, %s FROM watchlist "
-                    "WHERE id = %s FOR KEY SHARE ON CONFLICT DO NOTHING",
+                    "WHERE id = %s ON CONFLICT DO NOTHING",
                     [(*key, entry_id) for key in named],
                 )
             links = _linked(connection, named)
@@ -361,7 +361,7 @@ def _update(connection: Connection, listed: Collection[Listed]) -> None:
         "UPDATE source_events SET name = %(name)s, venue = %(venue)s, city = %(city)s, state = %(state)s, "
         "local_date = %(local_date)s, starts = %(starts)s, performers = %(performers)s, url = %(url)s, "
         "status = %(status)s, updated_at = now() WHERE (source, source_id) = (%(source)s, %(id)s) "
-        "AND event_id IS NOT NULL AND (name, venue, city, state, local_date, starts, performers, url, status) "
+        "AND (name, venue, city, state, local_date, starts, performers, url, status) "
         "IS DISTINCT FROM (%(name)s, %(venue)s, %(city)s, %(state)s, %(local_date)s::date, %(starts)s::timestamptz, "
         "%(performers)s::text[], %(url)s, %(status)s)",
         _in_order(listed),

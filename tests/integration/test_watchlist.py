@@ -103,6 +103,12 @@ def test_the_first_listing_names_the_event_and_others_join_it(watchlist: Watchli
     assert watchlist.links("seatgeek-6109434") == [first, second]
 
 
+def test_the_first_listing_of_an_event_is_shown_first(watchlist: Watchlist) -> None:
+    links = watchlist.link([listed("alpha", starts=SHOW + timedelta(minutes=30)), listed("omega")])
+    assert [link.event_id for link in links] == ["omega-1", "omega-1"]
+    assert [link.listed.source for link in watchlist.links()] == ["omega", "alpha"]
+
+
 def test_what_differs_is_an_event_of_its_own(watchlist: Watchlist) -> None:
     given = [
         listed("seatgeek"),
@@ -256,6 +262,12 @@ def test_an_id_that_its_source_does_not_know_is_asked_for_again_when_it_is_added
     assert watchlist.update([listed("seatgeek", "404")])[0].event_id == "stubhub-1", "matched once it is described"
 
 
+def test_an_event_that_was_unknown_and_is_listed_is_there(watchlist: Watchlist) -> None:
+    watchlist.mark_gone("seatgeek", "1", "there is no such thing there")
+    (link,) = watchlist.update([listed("seatgeek")])
+    assert (link.event_id, link.gone) == ("seatgeek-1", None)
+
+
 def test_a_show_that_its_source_lists_anew_joins_its_event(watchlist: Watchlist) -> None:
     watchlist.link([listed("seatgeek", "old"), listed("stubhub")])
     assert watchlist.link([listed("seatgeek", "second")])[0].event_id == "seatgeek-second"
@@ -351,7 +363,7 @@ def run(
     given = {name.lower(): value for name, value in tables.environment.items()}
     settings = Settings(**given, watchlist_file=tmp_path / "watchlist.toml", _env_file=None)  # type: ignore[arg-type, call-arg]
     monkeypatch.setattr(configuration, "load", lambda: settings)
-    monkeypatch.setattr(sources, "configured", lambda _: configured, raising=False)
+    monkeypatch.setattr(sources, "configured", lambda _: configured)
 
     def command(*arguments: str) -> tuple[int, str, str]:
         code = main(list(arguments))

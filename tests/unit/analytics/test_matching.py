@@ -70,10 +70,10 @@ CANDIDATE = show(id="new", source="seatgeek")
 
 
 def test_no_match_is_false_and_few_are_missed() -> None:
-    """160 labelled pairs: precision 1.00, recall 0.96. A false match is worse than a missed one."""
+    """162 labelled pairs: precision 1.00, recall 0.96. A false match is worse than a missed one."""
     matched = {pair.why for pair in PAIRS if match_event(pair.one, [pair.other]) is not None}
     right = {pair.why for pair in PAIRS if pair.label != "other"}
-    assert len({pair.why for pair in PAIRS}) == len(PAIRS) == 160, "every pair has a name of its own"
+    assert len({pair.why for pair in PAIRS}) == len(PAIRS) == 162, "every pair has a name of its own"
     assert matched - right == set(), f"precision {len(matched & right) / len(matched):.2f}: false matches"
     missed = {pair.why for pair in PAIRS if pair.label == "missed"}
     assert right - matched == missed, f"recall {len(matched & right) / len(right):.2f}: other misses than are known"
@@ -101,6 +101,16 @@ def test_the_evidence_says_what_agreed_and_is_ready_for_json() -> None:
             "similarity": 0.96, "values": ["Nora Vale", "Nora Vale: The Long Road"], "by": "name without its subtitle",
         },
     }  # fmt: skip
+
+
+def test_doubts_multiply() -> None:
+    """A subtitle, a hall named with its house, an hour between doors and show: two of them pass, three do not."""
+    known = show(name="Nora Vale: Live", venue="Lakeside Center - Grand Hall", starts=EVENING + timedelta(hours=1))
+    assert match_event(CANDIDATE, [known]) is None
+    for less in ({"name": "Nora Vale"}, {"venue": "Grand Hall"}, {"starts": EVENING}):
+        found = match_event(CANDIDATE, [replace(known, **less)])
+        assert found is not None, less
+        assert THRESHOLD <= found.score < 0.9
 
 
 def test_a_matinee_and_an_evening_are_told_apart_by_the_hour() -> None:
@@ -152,6 +162,8 @@ def test_any_name_is_its_own_match(name: str) -> None:
     assert found.score == 1.0
 
 
+CALM = settings(deadline=None, max_examples=60)  # no test decides by a clock
+
 WORDS = st.sampled_from([
     "Nora", "Vale", "The", "at", "vs", "Part", "One", "2", "Hawks", "-", ":", "(", ")", "&", "Rovers", "Tour", "with",
     "Tribute", "VIP", "Ferry", "Midnight", "!", "é", "Matinee", "2027",
@@ -172,6 +184,7 @@ SHOWS = st.builds(
 )
 
 
+@CALM
 @given(SHOWS, SHOWS)
 def test_likeness_is_symmetric_and_a_score(one: EventFacts, other: EventFacts) -> None:
     there, back = compare(one, other), compare(other, one)
@@ -179,6 +192,7 @@ def test_likeness_is_symmetric_and_a_score(one: EventFacts, other: EventFacts) -
     assert there is None or 0 < there.score <= 1
 
 
+@CALM
 @given(SHOWS, SHOWS)
 def test_another_date_is_never_matched_whatever_else_agrees(one: EventFacts, other: EventFacts) -> None:
     assume(one.local_date != other.local_date or one.local_date is None)
@@ -186,12 +200,14 @@ def test_another_date_is_never_matched_whatever_else_agrees(one: EventFacts, oth
     assert match_event(one, [replace(one, id="e9", source="x", local_date=other.local_date)]) is None
 
 
+@CALM
 @given(SHOWS, st.sampled_from([("Chicago", "Boston"), ("Portland", "Seattle"), ("Hollywood", "West Hollywood")]))
 def test_another_city_is_never_matched_whatever_else_agrees(one: EventFacts, cities: tuple[str, str]) -> None:
     here = replace(one, local_date=DAY, city=cities[0])
     assert compare(here, replace(here, city=cities[1])) is None
 
 
+@CALM
 @given(st.permutations([show(id=f"e{i}", name=name) for i, name in enumerate(("Nora Vale", "Ferry", "Hawks"))]))
 def test_the_order_of_what_is_known_is_irrelevant(known: list[EventFacts]) -> None:
     found = match_event(CANDIDATE, known)
@@ -199,6 +215,7 @@ def test_the_order_of_what_is_known_is_irrelevant(known: list[EventFacts]) -> No
     assert found.event.id == "e0"
 
 
+@CALM
 @given(SHOWS, st.lists(SHOWS, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_is_irrelevant_to_whatever_is_found(one: EventFacts, known: list[EventFacts], draw: Random) -> None:
     shuffled = draw.sample(known, len(known))
@@ -206,6 +223,7 @@ def test_the_order_is_irrelevant_to_whatever_is_found(one: EventFacts, known: li
     assert (there and (there.score, there.event.id)) == (again and (again.score, again.event.id))
 
 
+@CALM
 @given(NAMES)
 def test_case_accents_and_articles_change_nothing(name: str) -> None:
     assume(not is_addon(name))
@@ -348,7 +366,7 @@ OFFERS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@CALM
 @given(OFFERS, st.randoms(use_true_random=False))
 def test_laws_of_pairs(offers: list[dict[str, Any]], draw: Random) -> None:
     rows = frame(*offers)

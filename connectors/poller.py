@@ -272,7 +272,9 @@ class Poller:
             found = self._ask(lambda: self._source.search(query))
         except Missing as error:
             found, self._detail = [], str(error)
-        if found is not None:
+        if found is None:
+            self._planner.search_failed(key, self._clock())
+        else:
             self._planner.searched(key, max(self._source.ledger.spent - before, 1), self._clock())
             self._owed.append(partial(self._watch.link, found, entry))
             self._reload_at = 0.0

@@ -30,6 +30,7 @@ _MOST = 0.2  # more than that in one look is a mistake of the seller's as often 
 _MEMORY = 0.7
 _BURST = 0.05  # share of what is left that may be spent at once, on what is new or has waited
 _PLAN_SECONDS = 120.0
+_AGAIN_SECONDS = 600.0
 _ALMOST = 1e-3  # seconds that do not matter, and floats are good for
 
 
@@ -246,6 +247,10 @@ class Planner:
         """A search was answered, and took so many calls."""
         self._searched[query] = now
         self._searches.tokens -= calls - 1
+
+    def search_failed(self, query: str, now: float) -> None:
+        """A search gave no answer: looks go on, and it is made again in a while."""
+        self._searched[query] = now - DAY + _AGAIN_SECONDS
 
     def _called(self, bucket: _Bucket, now: float) -> None:
         bucket.tokens -= 1

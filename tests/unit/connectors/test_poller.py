@@ -207,6 +207,15 @@ def test_what_a_search_found_is_followed_when_postgres_is_back(bench: Bench) -> 
     assert len(bench.source.searches) == 1, "searched for again, though the answer was there"
 
 
+def test_a_search_that_always_fails_keeps_no_look_waiting(bench: Bench) -> None:
+    bench.watch.asked = [(7, Query("Nora Vale"))]
+    bench.watch.follow("a")
+    bench.source.found = Unavailable("the server answered 500")
+    bench.run(3600)
+    assert 4 <= len(bench.source.searches) <= 8
+    assert bench.events.count("show-a") > 40
+
+
 def test_a_source_that_cannot_be_searched_is_not(bench: Bench) -> None:
     bench.source.searchable = False
     bench.watch.asked = [(7, Query("Nora Vale"))]

@@ -92,6 +92,7 @@ def test_what_the_caller_gives_is_weaker_than_row_and_constants() -> None:
     assert (event["source"], event["timestamp"]) == ("feed", "2026-11-23T19:30:00+00:00")
     event = read.events({**ROW, "seen": None}, given_by_caller).events[0]
     assert event["timestamp"] == given_by_caller["timestamp"]
+    assert mapping().events(ROW, given_by_caller).events[0]["source"] == "partner"
 
 
 def test_several_observations_of_one_row() -> None:
@@ -327,7 +328,11 @@ def test_a_required_field_without_value_makes_a_row_unmappable(field: str) -> No
         ("[other]", "'other'", "constants, fields, observation"),
         ("[observation]", "observation", "[[observation]]"),
         (2 * "[[observation]]\nlisting_id = { value = 'a' }\n", "one listing", "listing_id"),
-        (2 * "[[observation]]\nlevel = { value = 'event' }\n", "one listing", 'level "listing"'),
+        (
+            "".join(f"[[observation]]\nlevel = {{ value = 'event' }}\nsection = '{place}'\n" for place in "ab"),
+            "one listing",
+            'level "listing"',
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_mapping_is_told_with_its_key_and_what_to_write(more: str, names: str, says: str) -> None:

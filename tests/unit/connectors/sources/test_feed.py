@@ -287,6 +287,17 @@ def test_rows_without_price_are_told_and_are_no_error(make: Make, site: Site) ->
     assert answer.prices == []
 
 
+def test_one_row_without_price_is_enough_for_the_feed_to_be_unpriced(make: Make, site: Site) -> None:
+    site.play(page(listing(1, "cheap"), listing(2, None)))
+    assert look(make()).unpriced == {"partner": "2 rows, none of them with a price: no price at 'price'"}
+
+
+def test_of_an_event_as_a_whole_there_is_one_price(make: Make, site: Site) -> None:
+    site.play(page({**listing(1, 50), "s": "101"}, {**listing(2, 20), "s": "102"}, {**listing(3, 30), "event": "e2"}))
+    base = BASE.replace("[fields]", 'level = "event"\n[fields]\nsection = "s"')
+    assert [(e["event_id"], e["price"]) for e in look(make(base=base)).prices] == [("e1", 50), ("e2", 30)]
+
+
 def test_of_one_listing_the_first_price_counts(make: Make, site: Site) -> None:
     site.play(page(listing(1, 50), listing(1, 20), {**listing(1, 30), "event": "e2"}))
     feed = make()

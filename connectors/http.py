@@ -59,7 +59,7 @@ class Http:
         secrets: texts that must never be seen; each is struck out of every message.
         judge: the source's own reading of a reply.
         on_headers: called with each reply's headers, whatever the status (rate limits stand there).
-        params, headers, auth: sent with every request; with `params` or `auth`, to no other host than `base_url`'s.
+        params, headers, auth: sent with every request; with `params` or `auth`, to no other origin than `base_url`'s.
         timeout: seconds for one attempt, until the last byte has come; looking up the host's name is not in it.
         attempts: at most so many for one request.
         within: seconds after which no further attempt of one request is begun.
@@ -152,7 +152,7 @@ class Http:
         watch.start()
         try:
             url = httpx.URL(path)
-            if self._bound and url.host not in ("", self._client.base_url.host):
+            if self._bound and url.host and _origin(url) != _origin(self._client.base_url):
                 return Refused(f"{self.label} names an address on another host; the key is not sent there")
             if url.query:  # httpx would drop it for the parameters
                 request = {**request, "params": url.params.merge(request.get("params"))}
@@ -170,6 +170,7 @@ class Http:
             self._late = True
         finally:
             watch.cancel()
+            watch.join()  # or it might yet end the next attempt
         if self._late:
             return Unavailable(f"{self.label} did not answer within {self._timeout:g} s")
         return Reply(response.status_code, response.headers, _decode(bytes(raw)))
@@ -202,6 +203,10 @@ class Http:
     def close(self) -> None:
         """Let the connections go."""
         self._client.close()
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def judge(reply: Reply) -> SourceError | None:

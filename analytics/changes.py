@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from analytics.quality import Listings
 from analytics.schema import UTC
 
 CHANGE_SCHEMA = {
@@ -32,10 +33,10 @@ class Place(NamedTuple):
 
 
 Last = tuple[int, int, int, int, Place]
-"""(event time in microseconds, price, all-in price, quantity, place) of a listing's newest row."""
+"""(event time in microseconds, price, all-in price, quantity, place) of a listing's newest accepted row."""
 
-State = dict[str, dict[str, Last]]
-"""event -> listing -> its newest row."""
+State = dict[str, Listings]
+"""event -> its listings, each with its newest row."""
 
 Previous = tuple[int | None, int | None, int | None]
 """(price, all-in price, event time in microseconds) of the row before, or three nulls."""
@@ -44,16 +45,34 @@ NOTHING: Previous = (None, None, None)
 _PREVIOUS = ("previous_price", "previous_total", "previous_timestamp")
 
 
-def detect(state: State, rows: pl.DataFrame) -> list[Previous]:
+class Detected(NamedTuple):
+    """What became of a frame's rows.
+
+    Args:
+        previous: of each accepted row, in their order.
+        held: (position in the frame, reason) of each doubted row.
+        released: (id of a row held before, id of the accepted row that showed it to be true).
+    """
+
+    previous: list[Previous]
+    held: list[tuple[int, str]]
+    released: list[tuple[int, int]]
+
+
+def detect(state: State, rows: pl.DataFrame, release_after: int) -> Detected:
     """Find each row's previous one of the same listing, in the order of the frame, and update `state` in place.
 
-    A row older than its listing's newest has none, and leaves the state as it is.
+    A doubted row is held and leaves the state as it is, until `release_after` of a listing agree. An accepted row
+    older than its listing's newest has no previous one, and leaves the state as it is, too.
 
     Args:
         state: the newest row of every listing.
         rows: price rows with `listing`.
+        release_after: how many doubted prices that agree are believed.
     """
-    found: list[Previous] = []
+    previous: list[Previous] = []
+    held: list[tuple[int, str]] = []
+    released: list[tuple[int, int]] = []
     places: list[Place] = []
     facts = zip(
         rows["event_id"].to_list(),
@@ -67,18 +86,35 @@ def detect(state: State, rows: pl.DataFrame) -> list[Previous]:
     for index, (event, listing, time, price, total, quantity) in enumerate(facts):
         listings = state.get(event)
         if listings is None:
-            listings = state[event] = {}
+            listings = state[event] = Listings()
+        if time >= listings.until:
+            listings.end_hour(time)
         last = listings.get(listing)
-        if last is None:
-            places = places or _places(rows)
-            found.append(NOTHING)
-            listings[listing] = (time, price, total, quantity, places[index])
-        elif time < last[0]:
-            found.append(NOTHING)
+        if last is not None and last[2] <= 4 * total <= 16 * last[2]:
+            place = last[4]  # the way of nearly every row
         else:
-            found.append((last[1], last[2], last[0]))
-            listings[listing] = (time, price, total, quantity, last[4])
-    return found
+            places = places or _places(rows)
+            place = places[index] if last is None else last[4]
+            reason = listings.doubt(place, last, total)
+            if reason is not None:
+                run = None
+                if last is None or time >= last[0]:
+                    run = listings.persists(listing, place, time, total, rows["id"][index], release_after)
+                if run is None:
+                    held.append((index, reason))
+                    continue
+                released += [(before, run.ids[-1]) for before in run.ids[:-1]]
+        if last is None:
+            previous.append(NOTHING)
+        elif time < last[0]:
+            previous.append(NOTHING)
+            continue
+        else:
+            previous.append((last[1], last[2], last[0]))
+        listings[listing] = (time, price, total, quantity, place)
+        if listings.runs:
+            listings.runs.pop(listing, None)
+    return Detected(previous, held, released)
 
 
 def _places(rows: pl.DataFrame) -> list[Place]:
@@ -87,12 +123,19 @@ def _places(rows: pl.DataFrame) -> list[Place]:
     return list(map(Place, *texts, times))
 
 
-def load(dumped: dict[str, dict[str, list[Any]]]) -> State:
-    """The state from plain values, as msgpack gives them back."""
-    return {
-        event: {listing: (*last[:4], Place(*last[4])) for listing, last in listings.items()}
-        for event, listings in dumped.items()
-    }
+def dump(state: State) -> dict[str, object]:
+    """The state as plain values for msgpack; they are shared with the live state."""
+    return {event: listings.dump() for event, listings in state.items()}
+
+
+def load(dumped: dict[str, Any]) -> State:
+    """The state that `dump` gave, by way of msgpack."""
+    return {event: Listings.load(values, _last) for event, values in dumped.items()}
+
+
+def _last(values: list[Any]) -> Last:
+    time, price, total, quantity, place = values
+    return time, price, total, quantity, Place(*place)
 
 
 _CHANGE = pl.col("total_price") - pl.col("previous_total")
@@ -111,3 +154,8 @@ def with_changes(rows: pl.DataFrame, previous: list[Previous]) -> pl.DataFrame:
     columns = zip(*previous, strict=True) if previous else ([], [], [])
     before = [pl.Series(name, column, dtype=pl.Int64) for name, column in zip(_PREVIOUS, columns, strict=True)]
     return rows.hstack(before).with_columns(_FOLLOWING)
+
+
+def compare(rows: pl.DataFrame) -> pl.DataFrame:
+    """Accepted price rows with the columns of `CHANGE_SCHEMA`, each compared with the one before it in the frame."""
+    return with_changes(rows, detect({}, rows, release_after=1).previous)  # whatever is doubted is believed at once

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import duckdb
 
 LAKE_COLUMNS = [*PRICE_SCHEMA, "late", "reason"]
-"""A price row's columns in the lake: money in currency units, `reason` null unless the price is in quarantine."""
+"""A price row's columns in the lake: money in currency units, `reason` null unless the price cannot be true. Those that
+the flow doubts beside others stand in files of their own (`held_files`), as that is known only later."""
 
 
 class Name(NamedTuple):
@@ -58,8 +59,21 @@ def files(directory: str | Path, since: str = "", until: str = "9999") -> list[P
     return [path for day in wanted for path in current_files(day.glob("*.parquet"))]
 
 
+def held_files(directory: str | Path, since: str = "", until: str = "9999") -> list[Path]:
+    """The files that say which prices of the days `since` to `until` the flow doubted: `id` and `reason`."""
+    found = sorted(Path(directory).resolve().joinpath("held").glob("day=*.parquet"))
+    return [path for path in found if since <= path.stem.removeprefix("day=") <= until]
+
+
+def _held(directory: str | Path, since: str, until: str) -> pl.LazyFrame:
+    found = held_files(directory, since, until)
+    if not found:
+        return pl.LazyFrame(schema={"id": pl.Int64, "reason": pl.String})
+    return pl.scan_parquet(found, hive_partitioning=False)
+
+
 def prices(directory: str | Path, since: str = "", until: str = "9999") -> pl.DataFrame:
-    """The plausible prices of the days `since` to `until`, as the flow saw them.
+    """The accepted prices of the days `since` to `until`, as the flow saw them.
 
     Returns:
         `PRICE_SCHEMA` with money in micros, `late` and `listing`, in the order of event time; empty without files.
@@ -71,6 +85,7 @@ def prices(directory: str | Path, since: str = "", until: str = "9999") -> pl.Da
         pl.scan_parquet(found, hive_partitioning=False)
         .filter(pl.col("reason").is_null())
         .drop("reason")
+        .join(_held(directory, since, until), on="id", how="anti")
         .with_columns((pl.col(name) * MICROS).round().cast(pl.Int64) for name in MONEY)
         .with_columns(listing_key())
         .sort("timestamp", "id")
@@ -79,7 +94,7 @@ def prices(directory: str | Path, since: str = "", until: str = "9999") -> pl.Da
 
 
 def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the views `prices` (plausible) and `all_prices` over the files that are there now.
+    """An in-memory DuckDB with the views `prices` (accepted) and `all_prices` over the files that are there now.
 
     It can read the lake and nothing else. Take one `cursor()` for each query when threads share it.
     """
@@ -87,10 +102,12 @@ def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
-    found = [str(path) for path in files(directory)]
-    if found:
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in found)
-        connection.execute(f"CREATE VIEW all_prices AS FROM read_parquet([{listed}], hive_partitioning = false)")
+    held = held_files(directory)
+    doubted = f"FROM {_parquet(held)}" if held else "SELECT NULL::BIGINT AS id, NULL::VARCHAR AS reason WHERE false"
+    if found := files(directory):
+        judged = "p.* REPLACE (coalesce(p.reason, h.reason) AS reason)"
+        joined = f"FROM {_parquet(found)} AS p LEFT JOIN ({doubted}) AS h ON p.id = h.id"
+        connection.execute(f"CREATE VIEW all_prices AS SELECT {judged} {joined}")
     else:
         columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in LAKE_COLUMNS)
         connection.execute(f"CREATE TABLE all_prices ({columns})")
@@ -100,6 +117,12 @@ def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _parquet(paths: list[Path]) -> str:
+    """The files as DuckDB reads them."""
+    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
 def _sql_type(column: str) -> str:

@@ -1,14 +1,15 @@
 """The state of one shard of events: last prices, windows, descriptions; pure, and replayed to the same end.
 
-Rows whose message was keyed by event stand in one partition, whose log is their order: they are compared at once. Rows
+Rows whose message was keyed by event stand in one partition, whose log is their order: they are judged at once. Rows
 without a key (the earlier version's producers) may stand in any partition; they wait until the shared watermark has
-passed them and are then taken in the order (event time, id), which no interleaving can change.
+passed them and are then taken in the order (event time, id), which no interleaving can change. To judge a row is to
+hold it in quarantine, or to compare it with its listing's previous one and add it to the windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
@@ -19,7 +20,7 @@ from analytics import changes
 from analytics.clock import SharedClock
 from analytics.windows import Window, Windows
 
-_VERSION = 5
+_VERSION = 6
 _BEFORE_ALL = (-(1 << 62), 0)
 
 
@@ -57,17 +58,28 @@ class ShardBatch:
 
 @dataclass(frozen=True, slots=True)
 class ShardOutput:
-    """Price rows compared, each once; and the windows and events that changed."""
+    """What came of a batch, and of rows that had waited.
 
-    compared: list[Compared]
-    windows: list[Window]
-    events: list[Description]
+    Args:
+        compared: accepted price rows, each once.
+        held: rows in quarantine with their `reason`, each once.
+        released: (id of a held row, id of the accepted row that showed it to be true).
+        windows: those that changed.
+        events: those that changed.
+    """
+
+    compared: list[Compared] = field(default_factory=list)
+    held: list[pl.DataFrame] = field(default_factory=list)
+    released: list[tuple[int, int]] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    events: list[Description] = field(default_factory=list)
 
 
 class Shard:
     """The state of one shard of `of`; `step` decides, `dump` and `load` carry it through a restart."""
 
-    def __init__(self, lateness: int, of: int = 1) -> None:
+    def __init__(self, lateness: int, release_after: int, of: int = 1) -> None:
+        self._release_after = release_after
         self._of = of
         self._clock = SharedClock(lateness)
         # Two chains, so that a listing fed in both ways still depends on nothing but the log.
@@ -79,15 +91,15 @@ class Shard:
 
     def step(self, batch: ShardBatch) -> ShardOutput:
         """Take one batch. What comes out in the end depends on each partition's log, not on how it was cut."""
-        compared: list[Compared] = []
-        events: list[Description] = []
+        output = ShardOutput()
         if batch.rows is not None:
-            compared = self._compare(batch.rows)
-            events = self._describe(batch.rows)
-            self._windows.add(batch.rows, batch.partition)
+            self._windows.expect(batch.rows["event_id"].to_list(), batch.partition)
+            output.events.extend(self._describe(batch.rows))
+            self._receive(batch.rows, output)
         watermark = self._clock.advance(batch.partition, batch.partitions, batch.watermark, batch.idle_since)
-        closed = self._windows.close(self._clock)
-        return ShardOutput(compared + self._release(watermark), closed, events)
+        self._take_waiting(watermark, output)
+        output.windows.extend(self._windows.close(self._clock))
+        return output
 
     @property
     def has_windows(self) -> bool:
@@ -102,31 +114,39 @@ class Shard:
         """An event's listings and each one's newest row, in the chain of the keyed rows or of the others."""
         return (self._last if keyed else self._last_unkeyed).get(event, {})
 
-    def _compare(self, rows: pl.DataFrame) -> list[Compared]:
+    def _receive(self, rows: pl.DataFrame, output: ShardOutput) -> None:
         if rows["keyed"].all():
-            return [Compared(rows, changes.detect(self._last, rows))]
+            self._judge(self._last, rows, output)
+            return
         keyed, free = rows.filter("keyed"), rows.filter(~pl.col("keyed"))
         late, in_time = free.filter("late"), free.filter(~pl.col("late"))
         self._waiting = in_time if self._waiting is None else pl.concat([self._waiting, in_time])
-        return [
-            Compared(frame, previous)
-            for frame, previous in (
-                (keyed, changes.detect(self._last, keyed)),
-                (late, [changes.NOTHING] * late.height),
-            )
-            if frame.height
-        ]
+        self._judge(self._last, keyed, output)
+        if late.height:  # they have no place in any order by which they could be judged
+            output.compared.append(Compared(late, [changes.NOTHING] * late.height))
 
-    def _release(self, watermark: int) -> list[Compared]:
+    def _take_waiting(self, watermark: int, output: ShardOutput) -> None:
         if self._waiting is None:
-            return []
+            return
         passed = pl.col("timestamp").dt.timestamp("us") < watermark
         ready = self._waiting.filter(passed).sort("timestamp", "id")
-        if not ready.height:
-            return []
-        waiting = self._waiting.filter(~passed)
-        self._waiting = waiting if waiting.height else None
-        return [Compared(ready, changes.detect(self._last_unkeyed, ready))]
+        if ready.height:
+            waiting = self._waiting.filter(~passed)
+            self._waiting = waiting if waiting.height else None
+            self._judge(self._last_unkeyed, ready, output)
+
+    def _judge(self, chain: changes.State, rows: pl.DataFrame, output: ShardOutput) -> None:
+        """Take rows that are the next in their chain."""
+        found = changes.detect(chain, rows, self._release_after)
+        output.released.extend(found.released)
+        if found.held:
+            reasons = dict(found.held)
+            judged = rows.with_columns(reason=pl.Series([reasons.get(i) for i in range(rows.height)], dtype=pl.String))
+            output.held.append(judged.filter(pl.col("reason").is_not_null()))
+            rows = judged.filter(pl.col("reason").is_null()).drop("reason")
+        if rows.height:
+            self._windows.add(rows)
+            output.compared.append(Compared(rows, found.previous))
 
     def _describe(self, rows: pl.DataFrame) -> list[Description]:
         """Keep each event's description from its newest row with a name; returns those that are new or changed."""
@@ -152,27 +172,28 @@ class Shard:
         waiting = None if self._waiting is None else self._waiting.write_ipc(None).getvalue()
         clock = self._clock
         return msgspec.msgpack.encode(
-            (_VERSION, clock.lateness, self._of, clock.partitions, clock.watermark, self._last, self._last_unkeyed,
-             self._windows.dump(), self._events, waiting)
+            (_VERSION, clock.lateness, self._release_after, self._of, clock.partitions, clock.watermark,
+             changes.dump(self._last), changes.dump(self._last_unkeyed), self._windows.dump(), self._events, waiting)
         )  # fmt: skip
 
     @classmethod
-    def load(cls, dumped: bytes, lateness: int, of: int = 1) -> Shard:
+    def load(cls, dumped: bytes, lateness: int, release_after: int, of: int = 1) -> Shard:
         """The state that `dump` gave.
 
         Raises:
-            ValueError: it was written by another version, with another allowed lateness, or by one of more or fewer
-                shards, among which the events were spread otherwise.
+            ValueError: it was written by another version, with another allowed lateness or number of prices that end
+                a quarantine, or by one of more or fewer shards, among which the events were spread otherwise.
         """
         dump = msgspec.msgpack.decode(dumped)
-        written_by, values = tuple(dump[:3]), dump[3:]
-        if written_by != (_VERSION, lateness, of):
+        written_by, values = tuple(dump[:4]), dump[4:]
+        if written_by != (_VERSION, lateness, release_after, of):
             raise ValueError(
-                f"the recovery store was written with (version, allowed lateness in us, shards) = {written_by}, and "
-                f"this is {(_VERSION, lateness, of)}. Start with a new recovery store: the tables are rebuilt from the topic."
+                "the recovery store was written with (version, allowed lateness in us, quarantine released after, "
+                f"shards) = {written_by}, and this is {(_VERSION, lateness, release_after, of)}. Start with a new recovery "
+                "store: the tables are rebuilt from the topic."
             )
         partitions, watermark, last, last_unkeyed, windows, events, waiting = values
-        shard = cls(lateness, of)
+        shard = cls(lateness, release_after, of)
         shard._clock = SharedClock(lateness, partitions, {}, watermark)
         shard._last, shard._last_unkeyed = changes.load(last), changes.load(last_unkeyed)
         shard._windows = Windows.load(windows, watermark)

@@ -7,7 +7,7 @@ Merging is commutative, so a window's content depends on which rows are in it an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -139,13 +139,15 @@ class Windows:
         """Whether there is something that `take` has not given yet."""
         return bool(self._parts or self._dirty)
 
-    def add(self, rows: pl.DataFrame, partition: int) -> None:
-        """Count in the rows that are not `late`. All came from `partition`; their order does not matter."""
-        events = rows["event_id"].to_list()
+    def expect(self, events: Iterable[str], partition: int) -> None:
+        """`partition` has rows of these events, whenever they are added: it is asked before a window is dropped."""
         for event in set(events):
             self._seen[event] = self._seen.get(event, 0) | 1 << partition
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Count in the rows that are not `late`; their order does not matter."""
         facts = zip(
-            events,
+            rows["event_id"].to_list(),
             rows["source"].to_list(),
             rows["section"].to_list(),
             rows["level"].to_list(),
@@ -283,5 +285,5 @@ def _row(key: _Key, window: _Accumulator, watermark: int) -> Window:
 def of_rows(rows: pl.DataFrame) -> list[Window]:
     """The windows of a whole frame of price rows with `listing` and `late`, all final: the live flow's sums."""
     state = Windows()
-    state.add(rows, 0)
+    state.add(rows)
     return [window._replace(is_final=True) for window in state.take(NEVER)]

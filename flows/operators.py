@@ -65,7 +65,7 @@ def decode_prices(step_id: str, up: Stream[RawBatch], topic: str) -> Stream[Deco
 class Clocked:
     """A batch with its partition's watermark (microseconds).
 
-    `rows` are the plausible ones and `held` those in quarantine (with `reason`); both have `late`. There is no
+    `rows` are those that may be true and `held` those that cannot (with `reason`); both have `late`. There is no
     `progress` in the greeting of a partition that starts: what it has read is not known yet.
     """
 
@@ -118,9 +118,19 @@ def watch_the_clock(step_id: str, up: Stream[Decoded], lateness: timedelta) -> S
 
 @dataclass(frozen=True)
 class Tracked:
-    """`prices`: rows with their listing's previous price; `windows` and `events`: those that changed."""
+    """What the shards found.
+
+    Args:
+        prices: accepted rows with their listing's previous price.
+        held: doubted rows with their `reason`.
+        released: (id of a held row, id of the accepted row that showed it to be true).
+        windows: those that changed.
+        events: those that changed.
+    """
 
     prices: Stream[pl.DataFrame]
+    held: Stream[pl.DataFrame]
+    released: Stream[list[tuple[int, int]]]
     windows: Stream[list[Window]]
     events: Stream[list[Description]]
 
@@ -131,8 +141,9 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
     Processing time decides when they leave, never what is in them; those that wait are part of the snapshot.
     """
 
-    def __init__(self, lateness: int, state: bytes | None, of: int = 1) -> None:
-        self._shard = Shard(lateness, of) if state is None else Shard.load(state, lateness, of)
+    def __init__(self, lateness: int, release_after: int, state: bytes | None, of: int = 1) -> None:
+        settings = (lateness, release_after, of)
+        self._shard = Shard(*settings) if state is None else Shard.load(state, *settings)
         self._due: datetime | None = datetime.now(UTC) if self._shard.has_windows else None
 
     @override
@@ -145,7 +156,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
     @override
     def on_notify(self) -> tuple[Iterable[ShardOutput], bool]:
         self._due = None
-        return [ShardOutput([], self._shard.take_windows(), [])], StatefulBatchLogic.RETAIN
+        return [ShardOutput(windows=self._shard.take_windows())], StatefulBatchLogic.RETAIN
 
     @override
     def on_eof(self) -> tuple[Iterable[ShardOutput], bool]:
@@ -164,8 +175,8 @@ _WINDOWS_EVERY = timedelta(milliseconds=300)
 
 
 @operator
-def track_listings(step_id: str, up: Stream[Clocked], shards: int, lateness: timedelta) -> Tracked:
-    """Detect each listing's changes and aggregate tumbling windows, in shards of events.
+def track_listings(step_id: str, up: Stream[Clocked], shards: int, lateness: timedelta, release_after: int) -> Tracked:
+    """Hold doubtful prices, detect each listing's changes and aggregate tumbling windows, in shards of events.
 
     Every batch tells every shard its partition's watermark, with rows or without.
     """
@@ -174,12 +185,15 @@ def track_listings(step_id: str, up: Stream[Clocked], shards: int, lateness: tim
     def to_shards(batch: Clocked) -> list[tuple[str, ShardBatch]]:
         return list(_to_shards(batch, shards, cache))
 
+    def logic(state: bytes | None) -> _ShardLogic:
+        return _ShardLogic(_micros(lateness), release_after, state, shards)
+
     spread = op.flat_map("shard", up, to_shards)
-    outputs = op.key_rm(
-        "unkey", op.stateful_batch("track", spread, lambda state: _ShardLogic(_micros(lateness), state, shards))
-    )
+    outputs = op.key_rm("unkey", op.stateful_batch("track", spread, logic))
     return Tracked(
         prices=op.flat_map_batch("prices", outputs, _join_compared),
+        held=op.flat_map("held", outputs, lambda output: output.held),
+        released=op.filter_map("released", outputs, lambda output: output.released or None),
         windows=op.filter_map("windows", outputs, lambda output: output.windows or None),
         events=op.filter_map("events", outputs, lambda output: output.events or None),
     )

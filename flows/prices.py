@@ -23,7 +23,7 @@ from settings import Settings
 from sinks import delivery, kafka, schema, tables
 from sinks.delivery import DEFAULT_CHANNEL, DeliverySink
 from sinks.kafka import KafkaSink
-from sinks.lake import LakeSink
+from sinks.lake import Held, LakeSink
 from sinks.postgres import PostgresSink
 
 
@@ -37,16 +37,19 @@ def build(settings: Settings) -> Dataflow:
     raw = op.input("raw", flow, source(settings))
     decoded = decode_prices("decode", raw, settings.topic(topics.RAW_PRICES))
     clocked = watch_the_clock("clock", decoded, lateness)
-    tracked = track_listings("track", clocked, settings.shards, lateness)
+    tracked = track_listings("track", clocked, settings.shards, lateness, settings.quarantine_release_after)
     alerts = default_rule("rules", tracked.prices, settings.alert_min_drop_percent)
     progress = op.filter_map("progress", clocked, lambda batch: batch.progress)
     metrics = measure("metrics", progress)
     dead = op.filter_map("dead", clocked, lambda batch: batch.dead or None)
+    impossible = op.filter_map("impossible", clocked, lambda batch: batch.held if batch.held.height else None)
+    held = op.merge("held", impossible, tracked.held)
 
     to_postgres: Stream[Any] = op.merge(
         "to-postgres",
-        op.filter_map("history", clocked, lambda batch: tables.history(batch.rows) if batch.rows.height else None),
-        op.filter_map("held", clocked, lambda batch: tables.quarantine(batch.held) if batch.held.height else None),
+        op.map("history", tracked.prices, tables.history),
+        op.map("quarantine", held, tables.quarantine),
+        op.map("releases", tracked.released, tables.releases),
         op.map("dead-rows", dead, tables.dead_letters),
         op.map("changes", tracked.prices, tables.price_changes),
         op.map("alert-rows", alerts, lambda rows: tables.alerts(rows, channel)),
@@ -63,7 +66,11 @@ def build(settings: Settings) -> Dataflow:
         op.map("dead-letters", dead, lambda letters: kafka.dead_letters(settings.topic(topics.DEAD_LETTERS), letters)),
         op.map("metric-messages", metrics, lambda rows: kafka.metrics(settings.topic(topics.SYSTEM_METRICS), rows)),
     )
-    to_lake = op.filter_map("lake-rows", clocked, lambda batch: lake_rows(batch.rows, batch.held))
+    to_lake: Stream[Any] = op.merge(
+        "to-lake",
+        op.filter_map("lake-rows", clocked, lambda batch: lake_rows(batch.rows, batch.held)),
+        op.map("lake-held", tracked.held, Held),
+    )
 
     write("postgres", to_postgres, PostgresSink(settings.postgres_dsn, settings.postgres_retry_seconds))
     write("lake", to_lake, LakeSink(settings.lake_dir, lambda: database_id(settings)))
@@ -94,7 +101,7 @@ def database_id(settings: Settings) -> str:
 
 
 def lake_rows(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
-    """A batch's accepted and quarantined rows in one frame, in the order of the log."""
+    """A batch's rows in one frame, in the order of the log, those that cannot be true with their `reason`."""
     if not held.height:
         return rows.with_columns(reason=pl.lit(None, dtype=pl.String)) if rows.height else None
     return pl.concat([rows, held], how="diagonal").sort("id")

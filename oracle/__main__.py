@@ -22,7 +22,13 @@ def main() -> int:
     if row is None or row[0] is None:
         print("no flow has read raw_prices into this database yet")
         return 1
-    oracle = Oracle(log, row[0], settings.allowed_lateness_seconds, settings.alert_min_drop_percent)
+    oracle = Oracle(
+        log,
+        row[0],
+        settings.allowed_lateness_seconds,
+        settings.alert_min_drop_percent,
+        settings.quarantine_release_after,
+    )
     results = oracle.compare(settings.postgres_dsn, settings.lake_dir)
     print(f"log: {log.height} messages in raw_prices\n{report(results)}")
     return 0 if all(result.equal for result in results) else 1

@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 import psycopg
 
+from oracle.doubt import ROWS, Row, doubted
 from oracle.log import LOG_SCHEMA
 
 _MONEY = "({0} * 1000000)::bigint"
@@ -30,6 +31,7 @@ _ACTUAL = {
         "quantity", _T, "listing_id", "listing_url", "level", "late",
     ],
     "quarantine": ["id", "event_id", "source", *_money("total_price"), _T, "late", "reason"],
+    "quarantine_releases": ["id", "released_by"],
     "dead_letters": ["id", "partition", '"offset"'],
     "price_changes": [
         "id", "event_id", "source", "section", '"row"', "seat", "listing_id", "currency", "level",
@@ -47,12 +49,14 @@ _ACTUAL = {
         *_money("min_price", "max_price", "avg_price", "open_price", "close_price"), "observations", "listings",
     ],
 }  # fmt: skip
-_WITH_ID = {"price_history", "quarantine", "dead_letters", "price_changes"}
+_WITH_ID = {"price_history", "quarantine", "quarantine_releases", "dead_letters", "price_changes"}
+_BY_HAND = " AND id NOT IN (SELECT id FROM quarantine WHERE reviewed = 'released')"
 _LAKE = (
     'SELECT id, event_id, source, section, "row", seat, round(price * 1000000)::BIGINT, round(fees * 1000000)::BIGINT, '
-    "round(total_price * 1000000)::BIGINT, currency, quantity, epoch_us(timestamp), listing_id, level, late, reason "
-    "FROM read_parquet({files}, hive_partitioning = false)"
+    "round(total_price * 1000000)::BIGINT, currency, quantity, epoch_us(timestamp), listing_id, level, late, "
+    "coalesce(p.reason, h.reason) FROM read_parquet({files}, hive_partitioning = false) AS p LEFT JOIN {held} AS h USING (id)"
 )
+_NONE_HELD = "(SELECT 0::BIGINT AS id, '' AS reason WHERE false)"
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,36 @@ class Oracle:
         stream: the number of the topic's incarnation.
         lateness: seconds of allowed lateness.
         min_drop: percent of the default rule.
+        release_after: how many doubted prices that agree are believed.
     """
 
-    def __init__(self, log: pl.DataFrame, stream: int = 1, lateness: float = 60.0, min_drop: float = 5.0) -> None:
+    def __init__(
+        self, log: pl.DataFrame, stream: int = 1, lateness: float = 60.0, min_drop: float = 5.0, release_after: int = 3
+    ) -> None:
         self._stream = stream
         self._duck = duckdb.connect(":memory:")
         self._duck.execute("SET TimeZone = 'UTC'")
         self._duck.register("log_frame", _Arrow(log.select(LOG_SCHEMA.keys())))
         self._duck.execute("CREATE TABLE log AS FROM log_frame")
-        script = resources.files("oracle").joinpath("expected.sql").read_text()
-        for name, value in (
-            ("stream", stream),
-            ("lateness", round(lateness * 1e6)),
-            ("min_drop", round(min_drop * 1e4)),
-        ):
-            script = script.replace(f"${name}", f"{value}::BIGINT")
-        self._duck.execute(script)
+        self._variables = {
+            "stream": stream,
+            "lateness": round(lateness * 1e6),
+            "min_drop": round(min_drop * 1e4),
+        }
+        self._run("rows.sql")
+        doubts, releases = doubted(map(Row._make, self._duck.execute(ROWS).fetchall()), release_after)
+        for name, pairs, second in (("doubts", doubts, "reason"), ("releases", releases, "released_by")):
+            kind = pl.String if second == "reason" else pl.Int64
+            frame = pl.DataFrame(pairs, schema={"id": pl.Int64, second: kind}, orient="row")
+            self._duck.register(f"{name}_frame", _Arrow(frame))
+            self._duck.execute(f"CREATE TABLE {name} AS FROM {name}_frame")
+        self._run("expected.sql")
+
+    def _run(self, script: str) -> None:
+        text = resources.files("oracle").joinpath(script).read_text()
+        for name, value in self._variables.items():
+            text = text.replace(f"${name}", f"{value}::BIGINT")
+        self._duck.execute(text)
 
     def count(self, table: str) -> int:
         """How many rows `table` must have."""
@@ -120,6 +138,7 @@ class Oracle:
             for table, columns in _ACTUAL.items():
                 named = ", ".join(f"{column} AS c{i}" for i, column in enumerate(columns))
                 where = f" WHERE stream_of(id) = {self._stream}" if table in _WITH_ID else ""
+                where += _BY_HAND if table == "price_history" else ""
                 results.append(
                     self._table(table, _fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns)))
                 )
@@ -129,7 +148,9 @@ class Oracle:
 
     def _lake(self, lake: Path) -> Result:
         files = _uncovered(Path(lake, "prices").glob(f"day=*/{self._stream:04d}-*.parquet"))
-        query = _LAKE.format(files=files) if files else "SELECT * FROM lake LIMIT 0"
+        doubts = sorted(map(str, Path(lake, "held").glob("day=*.parquet")))
+        held = f"read_parquet({doubts}, hive_partitioning = false)" if doubts else _NONE_HELD
+        query = _LAKE.format(files=files, held=held) if files else "SELECT * FROM lake LIMIT 0"
         return self._table("lake", pl.DataFrame(self._duck.sql(query)))
 
     def _table(self, table: str, actual: pl.DataFrame) -> Result:

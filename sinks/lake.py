@@ -1,11 +1,13 @@
-"""The lake sink: every accepted and quarantined price as Parquet, one folder for each day of event time.
+"""The lake sink: every price as Parquet, one folder for each day of event time, and which of them are held.
 
     lake/prices/day=2026-11-23/<stream>-<partition>-<first offset>-<last offset>.parquet
+    lake/held/day=2026-11-23.parquet
 
 **Delivery**: effectively once. A file appears whole (written aside, synced, renamed) and its name says which messages
 it covers. A partition's rows come in the order of their offsets, so on start the names tell how far each (partition,
-day) is durable, and a replay skips what is there, whatever the recovery store knows. `snapshot()` returns when
-everything handed over is in files and synced.
+day) is durable, and a replay skips what is there, whatever the recovery store knows. What the shards doubt comes
+later and in no such order: it is a set of (id, reason) for each day, to which a replay adds nothing. `snapshot()` returns
+when everything handed over is in files and synced.
 """
 
 from __future__ import annotations
@@ -30,9 +32,19 @@ _SMALL_BYTES = 32 << 20
 _MERGE_AT = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Doubted price rows, with their `reason`; the same rows come without it, too."""
+
+    rows: pl.DataFrame
+
+
+Item = pl.DataFrame | Held
+
+
 @dataclass(frozen=True)
-class LakeSink(FixedPartitionedSink[pl.DataFrame, None]):
-    """Write price rows (with `late` and `reason`, null unless quarantined) under `directory`.
+class LakeSink(FixedPartitionedSink[Item, None]):
+    """Write price rows (with `late`, and `reason`, null unless they cannot be true) and what is `Held` under `directory`.
 
     Args:
         directory: the lake; one process at a time writes it.
@@ -88,13 +100,14 @@ def _take(mark: IO[str], directory: Path, owner: str) -> None:
         )
 
 
-class _Partition(StatefulSinkPartition[pl.DataFrame, None]):
+class _Partition(StatefulSinkPartition[Item, None]):
     def __init__(self, directory: Path, owner: str) -> None:
         self._claim = _claim(directory, owner)
         self._lake = LakeWriter(directory / "prices")
-        self._writer: Writer[pl.DataFrame] = Writer("lake", self._write)
+        self._held = HeldWriter(directory / "held")
+        self._writer: Writer[Item] = Writer("lake", self._write)
 
-    def write_batch(self, values: list[pl.DataFrame]) -> None:
+    def write_batch(self, values: list[Item]) -> None:
         for value in values:
             self._writer.put(value)
 
@@ -105,9 +118,11 @@ class _Partition(StatefulSinkPartition[pl.DataFrame, None]):
         self._writer.stop()
         self._claim.close()
 
-    def _write(self, items: list[pl.DataFrame], barrier: bool) -> None:
-        self._lake.add(items)
+    def _write(self, items: list[Item], barrier: bool) -> None:
+        self._lake.add(item for item in items if isinstance(item, pl.DataFrame))
+        self._held.add(item.rows for item in items if isinstance(item, Held))
         if barrier or self._lake.waiting > _MOST_ROWS:
+            self._held.flush()
             self._lake.flush()
 
 
@@ -172,11 +187,7 @@ class LakeWriter:
         if not folder.exists():
             folder.mkdir()
             _sync(self._directory)
-        aside, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
-        rows.write_parquet(aside, compression="zstd", compression_level=1)
-        _sync(aside)
-        aside.rename(final)
-        _sync(folder)
+        _write(folder, str(name), rows)
 
     def _compact(self, folder: Path) -> None:
         """Join a partition's small files once there are many. The joined file's name covers theirs, so that readers
@@ -195,6 +206,45 @@ class LakeWriter:
         for path in paths - set(current_files(paths)):
             if time.time() - path.stat().st_mtime >= self._keep_seconds:
                 path.unlink()
+
+
+class HeldWriter:
+    """Keeps which prices are held: one file for each day, written anew when there is more to say; they are few."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._frames: list[pl.DataFrame] = []
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def add(self, frames: Iterable[pl.DataFrame]) -> None:
+        """Take price rows with their `reason`, in any order; what is known already changes nothing."""
+        self._frames.extend(frames)
+
+    def flush(self) -> None:
+        """Write and sync everything taken.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        if not self._frames:
+            return
+        held = pl.concat(self._frames).select("id", "reason", day=pl.format("day={}", pl.col("timestamp").dt.date()))
+        for (day,), told in held.partition_by("day", as_dict=True, include_key=False).items():
+            path = self._directory / f"{day}.parquet"
+            known = pl.read_parquet(path, hive_partitioning=False) if path.exists() else told.clear()
+            news = told.unique("id").join(known, on="id", how="anti")
+            if news.height:
+                _write(self._directory, str(day), pl.concat([known, news]).sort("id"))
+        self._frames = []
+
+
+def _write(folder: Path, name: str, rows: pl.DataFrame) -> None:
+    """Write a file so that it appears whole, in place of an older one of its name."""
+    aside = folder / f"{name}.tmp"
+    rows.write_parquet(aside, compression="zstd", compression_level=1)
+    _sync(aside)
+    aside.rename(folder / f"{name}.parquet")
+    _sync(folder)
 
 
 def _small_runs(paths: list[Path]) -> list[list[Path]]:

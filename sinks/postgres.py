@@ -128,8 +128,8 @@ class _Pending:
 
 
 _APPEND_ORDER = (
-    tables.PRICE_HISTORY, tables.QUARANTINE, tables.DEAD_LETTERS, tables.PRICE_CHANGES, tables.ALERTS, tables.OUTBOX,
-    tables.METRICS,
+    tables.PRICE_HISTORY, tables.QUARANTINE, tables.QUARANTINE_RELEASES, tables.DEAD_LETTERS, tables.PRICE_CHANGES,
+    tables.ALERTS, tables.OUTBOX, tables.METRICS,
 )  # fmt: skip
 
 

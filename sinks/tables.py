@@ -115,6 +115,7 @@ _LISTING = (
 
 PRICE_HISTORY = Table("price_history", _LISTING)
 QUARANTINE = Table("quarantine", (*_LISTING, "reason"))
+QUARANTINE_RELEASES = Table("quarantine_releases", ("id", "released_by"))
 PRICE_CHANGES = Table(
     "price_changes",
     (
@@ -161,6 +162,12 @@ def history(rows: pl.DataFrame) -> Write:
 def quarantine(rows: pl.DataFrame) -> Write:
     """Price rows held out, with their `reason`."""
     return Write(QUARANTINE, rows, _quarantine_frame)
+
+
+def releases(pairs: list[tuple[int, int]]) -> Write:
+    """(id of a row held out, id of the accepted row that showed it to be true)."""
+    schema = dict.fromkeys(QUARANTINE_RELEASES.columns, pl.Int64)
+    return Write(QUARANTINE_RELEASES, pl.DataFrame(pairs, schema=schema, orient="row"))
 
 
 def price_changes(rows: pl.DataFrame) -> Write:

@@ -16,7 +16,7 @@ from analytics.decode import decode
 from analytics.schema import row_id
 from flows.operators import Decoded, _ClockLogic, _join_compared, _ShardLogic, _to_shards
 from sinks.tables import DeadLetter
-from tests.support.logs import LATENESS, NOON, Log, batch, micros
+from tests.support.logs import LATENESS, NOON, RELEASE_AFTER, Log, batch, micros
 
 Snapshot = tuple[list[int], list[bytes], list[bytes]]
 _HISTORY = (
@@ -33,8 +33,7 @@ class Core:
         self._log, self._shards, self._lateness = log, shards, lateness
         self._partitions = [log.of(p) for p in range(log.partitions)]
         self.tables: dict[str, dict[Any, Any]] = {
-            name: {}
-            for name in ("history", "quarantine", "dead", "windows", "changes", "alerts", "events", "processed")
+            name: {} for name in ("history", "quarantine", "releases", "dead", "windows", "changes", "alerts", "events")
         }
         self.progress: dict[int, Any] = {}
         self.restore(([0] * log.partitions, [None] * log.partitions, [None] * shards))  # type: ignore[list-item]
@@ -44,7 +43,7 @@ class Core:
         position, clocks, shards = snapshot
         self._position = list(position)
         self._clocks = [_ClockLogic(self._lateness, state) for state in clocks]
-        self._logics = [_ShardLogic(self._lateness, state) for state in shards]
+        self._logics = [_ShardLogic(self._lateness, RELEASE_AFTER, state) for state in shards]
         self._cache: dict[str, int] = {}
 
     def snapshot(self) -> Snapshot:
@@ -75,14 +74,15 @@ class Core:
         if clocked.progress is not None:
             self.progress[partition] = clocked.progress
         self._append("dead", {letter.id: letter.payload for letter in clocked.dead})
-        self._append("quarantine", _by_id(clocked.held, "id", "event_id", "total_price", "late", "reason"))
-        self._append("history", _by_id(clocked.rows, *_HISTORY))
+        for held in (clocked.held, *(frame for output in outputs for frame in output.held)):
+            self._append("quarantine", _by_id(held, "id", "event_id", "total_price", "late", "reason"))
         for output in outputs:
+            self._append("releases", dict(output.released))
             self.tables["windows"] |= {window[:7]: tuple(window[7:]) for window in output.windows}
             self.tables["events"] |= {told.event_id: tuple(told[:4]) for told in output.events}
         for rows in _join_compared(outputs):
+            self._append("history", _by_id(rows, *_HISTORY))
             seen = _by_id(rows, "id", "previous_total", "total_price", "change", "change_percent", "before")
-            self._append("processed", seen)
             self._append("changes", {key: row for key, row in seen.items() if row[2]})
             drops = rules.price_drops(rows, 5).select("alert_id", "id", drop=-pl.col("change_percent"))
             self._append("alerts", {key: (price, drop) for key, price, drop in drops.iter_rows()})

@@ -16,6 +16,7 @@ from connectors.kafka import RawBatch
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATENESS = 60_000_000
+RELEASE_AFTER = 3
 STREAM = 1
 
 
@@ -85,14 +86,17 @@ _DEAD = (b"", b"{", b'{"event_id": "e1"}', b"\xff", b"[1]", b"null", b'{"a": NaN
 
 def random_log(draw: Random, length: int = 45) -> Log:
     """A log with all that can happen to one: out-of-order, late, duplicate and equal times, several events, sources,
-    sections, currencies, event-level rows, impossible prices, broken messages, tombstones, gaps in the offsets."""
+    sections, currencies, event-level rows, impossible prices, parking, mistakes that flicker and crashes that stay, hours
+    that pass, broken messages, tombstones, gaps in the offsets."""
     partitions = draw.randint(1, 4)
     unkeyed = draw.choice((0.0, 0.0, 0.4, 1.0))
     start = draw.choice((-120, 43_100))  # about to pass a full hour, or midnight
     pace = [draw.choice((2, 10, 25)) for _ in range(partitions)]
+    leaps = draw.choice((0.0, 0.0, 0.0, 0.1))
     now = [start + draw.randrange(0, 90, 10) for _ in range(partitions)]
     offset = [draw.randrange(3) for _ in range(partitions)]
     made: list[Message] = []
+    stories: list[list[dict[str, Any]]] = []
 
     def put(part: int, key: bytes | None, value: bytes | None, log_ms: int, says: dict[str, Any] | str | None) -> None:
         made.append(Message(part, offset[part], key, value, log_ms, says))
@@ -104,6 +108,8 @@ def random_log(draw: Random, length: int = 45) -> Log:
         part = crc32(name.encode()) % partitions if is_keyed else draw.randrange(partitions)
         key = name.encode() if is_keyed else draw.choice((None, b"", b"other"))
         now[part] += draw.choice((0, 0, 1, pace[part]))
+        if draw.random() < leaps:
+            now[part] += draw.choice((1800, 3600, 3600, 7200, 90_000))
         back = draw.choice((0, 0, 0, 5, 10, 30, 60, 61, 70, 200))
         log_ms = micros(NOON) // 1000 + now[part] * 1000
         kind = draw.random()
@@ -116,11 +122,30 @@ def random_log(draw: Random, length: int = 45) -> Log:
         elif kind < 0.17 and (before := [m for m in made if m.part == part and isinstance(m.says, dict)]):
             twin = draw.choice(before)
             put(part, twin.key, twin.value, log_ms, twin.says)
+        elif kind < 0.45 and stories:
+            told = draw.choice(stories).pop(0)
+            stories = [story for story in stories if story]
+            if is_keyed:
+                key = told["event_id"].encode()
+                part = crc32(key) % partitions
+            told["timestamp"] = at(now[part])
+            put(part, key, json.dumps(told).encode(), micros(NOON) // 1000 + now[part] * 1000, told)
         else:
             told = _observation(draw, name, now[part] - back)
+            if draw.random() < 0.2:
+                stories.append(_story(draw, told))
             put(part, key, json.dumps(told).encode(), log_ms, told)
     keyed = all(m.key == m.says["event_id"].encode() for m in made if isinstance(m.says, dict))
     return Log(partitions, made, keyed)
+
+
+def _story(draw: Random, told: dict[str, Any]) -> list[dict[str, Any]]:
+    """What becomes of a price: a mistake that flickers, or a crash or another currency that stays."""
+    was = told["price"]
+    new = round(max(was, 1) * draw.choice((0.01, 0.02, 0.2, 0.24, 0.25, 4, 50, 100)), 6)
+    after = {**told, "price": new, **draw.choice(({}, {}, {}, {"currency": "EUR"}))}
+    looks = [after if draw.random() < 0.8 else {**told, "price": was} for _ in range(draw.choice((1, 4, 6)))]
+    return [{**look, "price": round(look["price"] * draw.choice((1, 1, 1.1, 0.8, 1.25)), 6)} for look in looks]
 
 
 def _observation(draw: Random, name: str, time: int) -> dict[str, Any]:
@@ -134,7 +159,7 @@ def _observation(draw: Random, name: str, time: int) -> dict[str, Any]:
         ours |= {"row": "A", "seat": draw.choice(("1", "2"))}
     if draw.random() < 0.1:
         ours["level"] = "event"
-    if draw.random() < 0.15:
+    if draw.random() < 0.08:
         ours["currency"] = "EUR"
     if draw.random() < 0.5:
         ours |= {
@@ -142,11 +167,15 @@ def _observation(draw: Random, name: str, time: int) -> dict[str, Any]:
             "venue": draw.choice((None, "Hall")),
             "event_date": at(86_400),
         }
+    if draw.random() < 0.03:
+        ours |= draw.choice(
+            ({"section": "PARKING Lot 5"}, {"row": "Garage"}, {"event_name": "Nora Vale Parking Passes"},
+             {"event_name": "Parking Lot Festival"}, {"seller_notes": "parking only"}, {"section": "Parker Hall"})
+        )  # fmt: skip
     if draw.random() < 0.4:
-        ours["fees"] = draw.choice((0, 10.5, 0.01, -1))
+        ours["fees"] = draw.choice((0, 10.5, 0.01, 20, 5, 7, -1))
     if draw.random() < 0.1:
-        ours["total_price"] = draw.choice((90, 120.25, 0, -5))
-    price = draw.choice(
-        (100, 100, 95, 95.01, 94.99, 90.5, 105.123456, 0.33, draw.randrange(1, 20_000) / 100, 0, -1, 2e6)
-    )
+        ours["total_price"] = draw.choice((90, 120.25, 101, 99.5, 0, -5))
+    sound = (100, 100, 95, 95.01, 94.99, 90.5, 105.123456, draw.randrange(3_000, 20_000) / 100)
+    price = draw.choice(sound if draw.random() < 0.85 else (0.33, draw.randrange(1, 3_000) / 100, 0, -1, 2e6))
     return event(event_id=name, price=price, timestamp=at(time), **ours)

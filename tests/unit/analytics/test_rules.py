@@ -14,7 +14,7 @@ from tests.support.logs import event, frame
 
 def fired(before: str, after: str, at_least: float) -> pl.DataFrame:
     rows = frame(event(price=before), event(price=after))
-    return rules.price_drops(changes.with_changes(rows, changes.detect({}, rows)), at_least)
+    return rules.price_drops(changes.compare(rows), at_least)
 
 
 @pytest.mark.parametrize(

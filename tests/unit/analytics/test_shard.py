@@ -12,7 +12,7 @@ import pytest
 
 from analytics.schema import split_id
 from analytics.shard import Description, Shard, ShardBatch, ShardOutput, route
-from tests.support.logs import LATENESS, NOON, at, event, frame, micros
+from tests.support.logs import LATENESS, NOON, RELEASE_AFTER, at, event, frame, micros
 
 T = micros(NOON)
 
@@ -21,7 +21,7 @@ class Run:
     """A shard with what it was fed; ids go on from batch to batch."""
 
     def __init__(self, partitions: int = 2) -> None:
-        self.shard, self.partitions, self.offset = Shard(LATENESS), partitions, 0
+        self.shard, self.partitions, self.offset = Shard(LATENESS, RELEASE_AFTER), partitions, 0
 
     def feed(
         self, *events: dict[str, Any], partition: int = 0, reach: float = -1e6, keyed: bool = False, late: bool = False
@@ -45,7 +45,7 @@ class Run:
         return self.feed(partition=partition, reach=seconds) if seconds is not None else []
 
     def restart(self) -> None:
-        self.shard = Shard.load(self.shard.dump(), LATENESS)
+        self.shard = Shard.load(self.shard.dump(), LATENESS, RELEASE_AFTER)
 
 
 @pytest.fixture(params=[False, True], ids=["", "restarted"])
@@ -163,15 +163,17 @@ def test_a_restart_keeps_everything_with_any_number_of_partitions(partitions: in
     assert run.feed(event(price=9), partition=partitions - 1, keyed=True) == [(2, 10, 9)]
 
 
-def test_state_of_another_version_lateness_or_number_of_shards_is_refused_with_what_to_do() -> None:
-    dumped = Shard(LATENESS).dump()
-    with pytest.raises(ValueError, match=r"60000000, 1\), and this is .*30000000, 1\).*new recovery store"):
-        Shard.load(dumped, LATENESS // 2)
-    with pytest.raises(ValueError, match=r"60000000, 1\), and this is .*60000000, 8\)"):
-        Shard.load(dumped, LATENESS, of=8)
+def test_state_of_another_version_or_setting_is_refused_with_what_to_do() -> None:
+    dumped = Shard(LATENESS, RELEASE_AFTER).dump()
+    with pytest.raises(ValueError, match=r"60000000, 3, 1\), and this is .*30000000, 3, 1\).*new recovery store"):
+        Shard.load(dumped, LATENESS // 2, RELEASE_AFTER)
+    with pytest.raises(ValueError, match=r"60000000, 3, 1\), and this is .*60000000, 4, 1\)"):
+        Shard.load(dumped, LATENESS, RELEASE_AFTER + 1)
+    with pytest.raises(ValueError, match=r"60000000, 3, 1\), and this is .*60000000, 3, 8\)"):
+        Shard.load(dumped, LATENESS, RELEASE_AFTER, of=8)
     other = msgspec.msgpack.encode([999, *msgspec.msgpack.decode(dumped)[1:]])
     with pytest.raises(ValueError, match=r"\(999, .*new recovery store"):
-        Shard.load(other, LATENESS)
+        Shard.load(other, LATENESS, RELEASE_AFTER)
 
 
 def test_a_snapshot_does_not_change_with_the_live_state() -> None:

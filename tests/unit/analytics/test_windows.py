@@ -35,7 +35,9 @@ class Run:
         self.clock, self.windows, self.partitions = SharedClock(0), Windows(), partitions
 
     def add(self, *events: dict[str, Any], partition: int = 0) -> list[Window]:
-        self.windows.add(frame(*events, part=partition), partition)
+        rows = frame(*events, part=partition)
+        self.windows.expect(rows["event_id"].to_list(), partition)
+        self.windows.add(rows)
         return self.windows.take(self.clock.watermark)
 
     def reach(self, seconds: float, partition: int = 0, idle_since: int | None = None) -> list[Window]:
@@ -167,7 +169,7 @@ def test_batches_of_any_cut_and_order_make_the_same_windows(seed: int) -> None:
     draw.shuffle(parts)
     state, last = Windows(), {}
     for part in parts:
-        state.add(part, 0)
+        state.add(part)
         if draw.random() < 0.5:
             last |= {w[:7]: w[7:14] for w in state.take(NEVER)}
         state = Windows.load(state.dump(), NEVER)
@@ -266,7 +268,7 @@ def test_snapshots_share_nothing_with_the_live_state() -> None:
     dumped = run.windows.dump()
     run.add(event(price=20))
     again = Windows.load(dumped, NEVER)
-    again.add(frame(event(price=30)), 0)
+    again.add(frame(event(price=30)))
     assert minute_of(again.take(NEVER))[0].observations == 2
 
 

@@ -11,7 +11,7 @@ from analytics.decode import decode
 from analytics.schema import row_id
 from flows.operators import Clocked, Decoded, _ClockLogic, _join_compared, _MeterLogic, _ShardLogic, _to_shards
 from sinks.tables import Progress
-from tests.support.logs import LATENESS, NOON, STREAM, Message, at, batch, message, micros
+from tests.support.logs import LATENESS, NOON, RELEASE_AFTER, STREAM, Message, at, batch, message, micros
 
 T = micros(NOON)
 
@@ -51,20 +51,20 @@ def test_late_and_quarantined_rows_are_in_no_window() -> None:
     [(_, news)] = _to_shards(found, 1, {})
     assert news.rows is not None
     assert news.rows.height == 3
-    shard = _ShardLogic(LATENESS, None)
+    shard = _ShardLogic(LATENESS, RELEASE_AFTER, None)
     told = [window for output in (*shard.on_batch([news])[0], *shard.on_notify()[0]) for window in output.windows]
     assert [w.observations for w in told if w.seconds == 86400 and w.source] == [2]
 
 
 def test_open_windows_wait_a_moment_for_their_next_row_and_survive_a_restart() -> None:
     """What has not left the shard yet is in its snapshot, and leaves it after a restart by itself."""
-    shard = _ShardLogic(LATENESS, None)
+    shard = _ShardLogic(LATENESS, RELEASE_AFTER, None)
     assert shard.notify_at() is None
     [(_, news)] = _to_shards(clocked(message(timestamp=at(90))), 1, {})
     [output] = shard.on_batch([news])[0]
     assert output.windows == []
     assert shard.notify_at() is not None
-    again = _ShardLogic(LATENESS, shard.snapshot())
+    again = _ShardLogic(LATENESS, RELEASE_AFTER, shard.snapshot())
     assert again.notify_at() is not None
     for logic in (shard, again):
         [output] = logic.on_notify()[0]
@@ -102,7 +102,7 @@ def test_a_partition_that_starts_claims_no_progress() -> None:
 
 
 def test_what_shards_compared_is_joined_in_one_frame() -> None:
-    shards = [_ShardLogic(LATENESS, None) for _ in range(4)]
+    shards = [_ShardLogic(LATENESS, RELEASE_AFTER, None) for _ in range(4)]
     prices = [message(event_id=f"e{i % 5}", price=100 - i) for i in range(20)]
     found = clocked(*prices)
     outputs = [o for name, news in _to_shards(found, 4, {}) for o in shards[int(name)].on_batch([news])[0]]

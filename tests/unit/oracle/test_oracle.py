@@ -46,11 +46,13 @@ def test_expected_tables_equal_the_naive_ones(seed: int) -> None:
         "history": """SELECT id, event_id, source, section, "row", seat, listing_id, price, fees, total, currency, level,
             time, late FROM price_history""",
         "quarantine": "SELECT id, event_id, total, late, reason FROM quarantine",
+        "releases": "SELECT id, released_by FROM quarantine_releases",
         "changes": "SELECT id, previous, total, change, percent, previous_time FROM price_changes",
         "events": "SELECT event_id, event_id, event_name, venue, event_date FROM events",
     }
     for name, query in found.items():
-        assert {key: tuple(row) for key, *row in rows(oracle, query)} == expected[name], name
+        found_rows = {key: row[0] if name == "releases" else tuple(row) for key, *row in rows(oracle, query)}
+        assert found_rows == expected[name], name
     assert {key for key, *_ in rows(oracle, "FROM dead_letters")} == expected["dead"].keys()
     alerts = rows(oracle, "SELECT alert_id, id, drop_percent FROM price_drop_alerts")
     assert {str(key): tuple(row) for key, *row in alerts} == expected["alerts"]
@@ -152,7 +154,7 @@ def differing(text: str) -> dict[str, list[str]]:
 def test_an_equal_state_is_equal_and_no_table_is_empty(state: State) -> None:
     results = state.oracle.compare(state.dsn, state.lake)
     assert differing(report(results)) == {}
-    assert len(results) == 8
+    assert len(results) == 9
     assert [result.table for result in results if result.actual < 5] == []
 
 
@@ -178,6 +180,12 @@ SPOILT = {
     "late or not": ("price_history", CHANGED, "UPDATE price_history SET late = NOT late WHERE id = {id}"),
     "another id": ("price_history", CHANGED, "UPDATE price_history SET id = id + 500000 WHERE id = {id}"),
     "another reason": ("quarantine", CHANGED, "UPDATE quarantine SET reason = 'x' WHERE id = {id}"),
+    "held instead of released": (
+        "quarantine_releases", GONE, "DELETE FROM quarantine_releases WHERE id = {id}",
+    ),
+    "released by another": (
+        "quarantine_releases", CHANGED, "UPDATE quarantine_releases SET released_by = released_by + 1 WHERE id = {id}",
+    ),
     "a dead letter missing": ("dead_letters", GONE, "DELETE FROM dead_letters WHERE id = {id}"),
     "a dead letter too many": (
         "dead_letters", NEW,
@@ -258,7 +266,7 @@ def test_an_empty_database_and_no_lake_show_everything_missing(state: State, dat
     migrate(database.dsn)
     found = differing(State(database.dsn, tmp_path / "nothing", state.oracle).compare())
     assert {table: set(words) for table, words in found.items()} == {
-        table: {"missing"} for table in ("price_history", "quarantine", "dead_letters", "price_changes",
+        table: {"missing"} for table in ("price_history", "quarantine", "quarantine_releases", "dead_letters", "price_changes",
                                          "price_drop_alerts", "events", "price_windows", "lake")
     }  # fmt: skip
 

@@ -75,6 +75,7 @@ def write_of_each_kind() -> list[Write]:
     return [
         tables.history(price),
         tables.quarantine(price.with_columns(reason=pl.lit("zero_price"))),
+        tables.releases([(7, 9)]),
         tables.price_changes(fired),
         *tables.alerts(fired, "discord:default"),
         tables.windows([window]),

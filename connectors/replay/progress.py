@@ -39,8 +39,7 @@ class State(msgspec.Struct, frozen=True):
 
     Args:
         run: 0, and one more each time the replay is done anew.
-        started: microseconds; when the first message was due.
-        first: `at` of the first record.
+        started: microseconds; when it began.
         shift: microseconds that are added to event times.
         bounds: how far the origin reached.
         done: lane -> the order and number up to which everything is published.
@@ -52,7 +51,6 @@ class State(msgspec.Struct, frozen=True):
 
     run: int
     started: int
-    first: int
     shift: int
     bounds: dict[str, int]
     done: dict[int, tuple[int, int]] = {}

@@ -138,12 +138,8 @@ class Replay:
         # Made now: until it has its number from the broker, which takes a moment, it publishes nothing.
         producer = self.producer({"linger.ms": 5, "compression.type": "lz4", **self.client, "enable.idempotence": True})
         recording = self.origin.open(state.bounds, None if self.shift else state.started, skips)
-        span = recording.span or (state.started, state.started)
-        if state.beat == 0:
-            # A shift ends the range when the replay does: it counts from when the reading is done.
-            started = self.clock() if self.shift else state.started
-            shift = largest_shift(span, started, self.speed) if self.shift else 0
-            state = replace(state, started=started, first=span[0], shift=shift)
+        if state.beat == 0 and self.shift and recording.span is not None:
+            state = replace(state, shift=largest_shift(recording.span, self.clock(), self.speed))
         was_cut = state.beat > 0 and not state.ended
         state = progress.save(replace(state, ended=False), offsets)
         there = progress.found(state, offsets) if was_cut else set()
@@ -162,7 +158,7 @@ class Replay:
         return Outcome(identity, recording.count, run.published, run.before, not stop, state.shift, recording.span)
 
     def _plan(self, run: int) -> State:
-        return State(run, self.clock(), 0, 0, self.origin.bounds())
+        return State(run, self.clock(), 0, self.origin.bounds())
 
 
 _BEFORE = (-1, -1)
@@ -191,11 +187,9 @@ class _Run:
     ) -> None:
         self._replay, self._producer, self._progress = replay, producer, progress
         self._state, self._offsets, self._there = state, offsets, there
-        self._sent: deque[_Sent] = (
-            deque()
-        )  # in the order of publishing; the first is not acknowledged, or not looked at
+        self._sent: deque[_Sent] = deque()  # what the state does not cover yet, in the order of publishing
         self._uncovered = len(there)
-        self._delay: int | None = None
+        self._anchor: tuple[int, int] | None = None
         self._saved = replay.clock()
         self.published = self.before = 0
         self.errors: list[KafkaError] = []
@@ -218,11 +212,12 @@ class _Run:
 
     def _await_turn(self, at: int, stop: list[bool]) -> bool:
         clock = self._replay.clock
-        due = _due(at, self._state.first, self._state.started, self._replay.speed)
-        if self._delay is None:
-            # A process that goes on later keeps the pace from there, and never runs ahead of the plan.
-            self._delay = max(clock() - due, 0)
-        while not stop and (wait := due + self._delay - clock()) > 0:
+        if self._anchor is None:
+            self._anchor = at, clock()  # a process that goes on later keeps the pace from there
+        due = _due(at, *self._anchor, self._replay.speed)
+        if self._replay.shift:
+            due = max(due, at + self._state.shift)  # it was fitted to the first process's start and speed
+        while not stop and (wait := due - clock()) > 0:
             self._beat()
             self._replay.sleep(min(wait / _SECOND, 0.1))
         return not stop

@@ -486,16 +486,6 @@ def test_without_tables_or_postgres_it_says_how_to_get_them(
     assert "canary" not in err
 
 
-def test_the_help_shows_examples_that_parse(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run("--help")
-    assert ended.value.code == 0
-    examples = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  python -m")]
-    assert len(examples) >= 5
-    for example in examples:
-        assert example.split()[3] in ("add", "search", "import", "links", "relink"), example
-
-
 def test_the_dsn_with_its_password_is_not_shown() -> None:
     assert "canary" not in repr(Watchlist("password=canary"))
 

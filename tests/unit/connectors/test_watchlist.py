@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from contextlib import suppress
 from datetime import date
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from connectors.source import Query
 from connectors.watchlist import Entry, WatchlistError, load
+from connectors.watchlist.__main__ import _EXAMPLES, _parser
 from connectors.watchlist.entries import KEYS
 
 ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs/guides/watchlist.md").read_text()
 
 
 def test_an_entry_is_a_query_or_an_id() -> None:
@@ -141,6 +144,24 @@ def test_the_example_is_a_watchlist_and_shows_every_key() -> None:
     assert len(load(example)) == 3
     shown = {key for fields in tomllib.loads(example.read_text())["follow"] for key in fields}
     assert shown == set(KEYS)
+
+
+def commands(text: str) -> list[str]:
+    lines = (line.strip().partition(" #")[0] for line in text.splitlines())
+    return [line for line in lines if line.startswith("python -m connectors.watchlist")]
+
+
+@pytest.mark.parametrize("command", commands(_EXAMPLES) + commands(GUIDE))
+def test_the_commands_of_the_help_and_the_guide_are_understood(command: str) -> None:
+    chosen = _parser().parse_args(shlex.split(command)[3:])
+    if chosen.command == "add":
+        assert str(Entry.of({key: getattr(chosen, key) for key in KEYS}))
+
+
+def test_the_guides_file_is_a_watchlist(tmp_path: Path) -> None:
+    file = tmp_path / "watchlist.toml"
+    file.write_text(GUIDE.split("```toml\n")[1].split("```")[0])
+    assert len(load(file)) == 2
 
 
 TEXTS = st.none() | st.text(max_size=120)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import Dash
 from flask import Flask
 
-from dash_app import security
+from dash_app import mute, security
 from dash_app.callbacks import register
 from dash_app.database import Database
 from dash_app.layout import layout
@@ -48,5 +48,6 @@ def create_app(settings: Settings, *, allow_remote: bool = False, published_on_l
     app.layout = layout
     register(app, Database.of(settings))
     server.add_url_rule("/health", "health", lambda: ("ok", {"Content-Type": "text/plain; charset=utf-8"}))
+    mute.register(server, settings)
     security.protect(server, security.content_policy(app.csp_hashes()), allow_remote=allow_remote)
     return app

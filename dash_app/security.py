@@ -78,7 +78,8 @@ def protect(server: Flask, policy: str, *, allow_remote: bool) -> None:
             abort(403)
 
     def seal(response: Response) -> Response:
-        response.headers.update({**_HEADERS, "Content-Security-Policy": policy})
+        for name, value in {**_HEADERS, "Content-Security-Policy": policy}.items():
+            response.headers.setdefault(name, value)  # a page may have set its own
         return response
 
     server.before_request(guard)

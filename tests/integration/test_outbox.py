@@ -7,14 +7,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
-from analytics.rules import alert_id
 from sinks import outbox
 from sinks.channels import DEFAULT
 from sinks.postgres import OUTBOX_CHANNEL
@@ -27,7 +26,7 @@ CHANNEL = DEFAULT
 
 
 def identity(number: int) -> UUID:
-    return alert_id("test", number)
+    return uuid5(NAMESPACE_OID, str(number))
 
 
 def fire(database: Database, numbers: range, *channels: str, **given: Any) -> list[str]:

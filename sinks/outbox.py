@@ -256,7 +256,8 @@ def announce_expired(connection: Connection, max_age_seconds: int) -> int:
             "SELECT FROM notices n WHERE n.rule_id = r.id AND n.created_at >= %(due)s) RETURNING notice_id) "
             "INSERT INTO outbox (alert_id, channel) SELECT DISTINCT notice_id, way FROM made, alerts r, unnest(CASE "
             "WHEN cardinality(r.channels) > 0 THEN r.channels "
-            "WHEN r.notification_method IS NOT NULL THEN ARRAY['rule:' || r.id] ELSE ARRAY[%(default)s] END) AS way "
+            "WHEN r.notification_method IS NOT NULL AND r.notification_target IS NOT NULL THEN ARRAY['rule:' || r.id] "
+            "ELSE ARRAY[%(default)s] END) AS way "
             "WHERE r.id = %(rule)s",
             {"due": due, "rule": rule_id, "default": DEFAULT},
         ).rowcount

@@ -91,13 +91,12 @@ def compare(one: EventFacts, other: EventFacts) -> Match | None:
     """How sure it is that both are one event, whatever the threshold; None where that is ruled out. Symmetric."""
     if one.local_date is None or one.local_date != other.local_date or not one.venue or not other.venue:
         return None
-    if any(titles.is_addon(facts.name) or titles.is_addon(facts.venue or "") for facts in (one, other)):
+    start, city = _hours(one, other), places.cities(one.city, other.city)
+    if start == 0 or city == 0 or not places.same_state(one.state, other.state):
         return None
-    if not places.same_state(one.state, other.state):
-        return None
-    start = _hours(one, other)
-    city = places.cities(one.city, other.city)
     venue = places.venues(one.venue, other.venue, (one.city, other.city, one.state, other.state))
+    if venue == 0 or any(titles.is_addon(name) for name in (one.name, one.venue, other.name, other.venue)):
+        return None
     name, by = titles.likeness(
         titles.title(one.name, one.venue, one.city),
         titles.title(other.name, other.venue, other.city),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 from uuid import UUID
 
 import polars as pl
@@ -78,7 +79,7 @@ def of_rules(rows: pl.DataFrame, alerts: list[Alert]) -> pl.DataFrame:
     own = pl.Series([alert.own for alert in alerts], dtype=pl.Boolean)
     # A row that only made way says nothing of the listing that is now the lowest.
     of_listing = ("section", "row", "seat", "listing_id", "listing_url", "quantity")
-    facts = {
+    facts: dict[str, list[Any]] = {
         "alert_id": [str(alert_id(a.rule.id, a.price_id)) for a in alerts],
         "alert_type": [a.rule.condition for a in alerts],
         "rule_id": [a.rule.id for a in alerts],
@@ -116,4 +117,4 @@ def _shape(alerts: pl.DataFrame) -> pl.DataFrame:
         for name, dtype in ALERT_SCHEMA.items()
         if name not in alerts.columns
     ]
-    return alerts.with_columns(missing).select(ALERT_SCHEMA)
+    return alerts.with_columns(missing).select(ALERT_SCHEMA.keys())

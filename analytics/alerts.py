@@ -626,6 +626,36 @@ class Judge:
         return rule
 
 
+class DefaultRule:
+    """Where the default rule is in force: while no rule of people's is active.
+
+    Args:
+        starts: partition -> (from which messages on, whether it is), both ascending.
+    """
+
+    def __init__(self, starts: dict[int, tuple[list[int], list[bool]]]) -> None:
+        self.starts = starts
+
+    def told(self, changes: Iterable[tuple[int, bool]]) -> None:
+        """Learn where it comes into force or goes out of it. Telling again what is known changes nothing."""
+        for from_id, holds in changes:
+            ids, states = self.starts.setdefault(from_id >> 40, ([], []))
+            if (states[-1] if states else True) != holds and (not ids or from_id >= ids[-1]):
+                ids.append(from_id)
+                states.append(holds)
+
+    def holds(self, price_ids: list[int]) -> list[bool] | None:
+        """Whether it is in force for each message; None when it is for all."""
+        if not self.starts:
+            return None
+        return [self._holds(price_id) for price_id in price_ids]
+
+    def _holds(self, price_id: int) -> bool:
+        ids, states = self.starts.get(price_id >> 40, ([], []))
+        place = bisect_right(ids, price_id)
+        return states[place - 1] if place else True
+
+
 class Ruling(NamedTuple):
     """`met`: the condition holds; `reason`: "fired", or why not; `old` of kind `kind` is what an alert compares with."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -45,6 +46,10 @@ NOTHING: Previous = (None, None, None)
 _PREVIOUS = ("previous_price", "previous_total", "previous_timestamp")
 
 
+See = Callable[[str, dict[str, Last], str, int, Last], None]
+"""Takes (event, its listings, the row's listing, the row's position in the frame, the row)."""
+
+
 class Detected(NamedTuple):
     """What became of a frame's rows.
 
@@ -59,7 +64,7 @@ class Detected(NamedTuple):
     released: list[tuple[int, int]]
 
 
-def detect(state: State, rows: pl.DataFrame, release_after: int) -> Detected:
+def detect(state: State, rows: pl.DataFrame, release_after: int, see: See | None = None) -> Detected:
     """Find each row's previous one of the same listing, in the order of the frame, and update `state` in place.
 
     A doubted row is held and leaves the state as it is, until `release_after` of a listing agree. An accepted row
@@ -69,6 +74,7 @@ def detect(state: State, rows: pl.DataFrame, release_after: int) -> Detected:
         state: the newest row of every listing.
         rows: price rows with `listing`.
         release_after: how many doubted prices that agree are believed.
+        see: is shown each accepted row that is its listing's newest, before the state has it.
     """
     previous: list[Previous] = []
     held: list[tuple[int, str]] = []
@@ -111,7 +117,10 @@ def detect(state: State, rows: pl.DataFrame, release_after: int) -> Detected:
             continue
         else:
             previous.append((last[1], last[2], last[0]))
-        listings[listing] = (time, price, total, quantity, place)
+        new = (time, price, total, quantity, place)
+        if see is not None:
+            see(event, listings, listing, index, new)
+        listings[listing] = new
         if listings.runs:
             listings.runs.pop(listing, None)
     return Detected(previous, held, released)

@@ -6,16 +6,13 @@ A rule is a row of the table `alerts`. The columns of the earlier version keep t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-import polars as pl
 from msgspec import Meta
 
 from analytics.schema import MICROS
@@ -325,29 +322,6 @@ def describe(rule: Rule) -> str:
 def amount(micros: int, currency: str) -> str:
     """Money in words: `120.00 USD`."""
     return f"{Decimal(micros) / MICROS:.2f} {currency}"
-
-
-DEFAULT_RULE = "default-drop"
-
-
-def alert_id(rule: str | int, price_id: int) -> UUID:
-    """The identity of an alert, a function of the rule and the price row that caused it: a replay gives the same."""
-    return UUID(hashlib.md5(f"{rule}:{price_id}".encode(), usedforsecurity=False).hexdigest())
-
-
-def price_drops(rows: pl.DataFrame, min_percent: float) -> pl.DataFrame:
-    """The default rule: rows whose all-in price fell by at least `min_percent` against the listing's previous price.
-
-    Args:
-        rows: price rows with the columns of `changes.CHANGE_SCHEMA`.
-        min_percent: 5 means five percent.
-
-    Returns:
-        The rows that fire, with `alert_id` (text) and `alert_type`.
-    """
-    fired = rows.filter(rows["change_percent"] <= -round(min_percent * PERCENT))
-    ids = [str(alert_id(DEFAULT_RULE, price)) for price in fired["id"]]
-    return fired.with_columns(pl.Series("alert_id", ids, dtype=pl.String), alert_type=pl.lit("price_drop"))
 
 
 def section_key(section: str) -> str:

@@ -16,11 +16,12 @@ from zlib import crc32
 import msgspec
 import polars as pl
 
-from analytics import changes
+from analytics import alert_rows, changes
+from analytics.alerts import Activation, Decision, DefaultRule, Judge, Standing, Verdicts
 from analytics.clock import SharedClock
 from analytics.windows import Window, Windows
 
-_VERSION = 6
+_VERSION = 7
 _BEFORE_ALL = (-(1 << 62), 0)
 
 
@@ -36,17 +37,22 @@ class Description(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Price rows, each with its listing's previous one (`changes.with_changes` joins the two)."""
+    """Price rows, each with its listing's previous one (`changes.with_changes` joins the two).
+
+    `default_rule`: whether the default rule is in force for each; None when it is for all.
+    """
 
     rows: pl.DataFrame
     previous: list[changes.Previous]
+    default_rule: list[bool] | None
 
 
 @dataclass(frozen=True, slots=True)
 class ShardBatch:
     """One partition's news for one shard: its watermark, always, and rows, if there are any for this shard.
 
-    `rows` are plausible price rows with `listing`, `keyed` and `late`, in log order. Times are microseconds.
+    `rows` are plausible price rows with `listing`, `keyed` and `late`, in log order. Times are microseconds. `rules` are
+    the changes of rules that concern this shard, and `default_rule` says from which message on the default one is in force.
     """
 
     partition: int
@@ -54,6 +60,8 @@ class ShardBatch:
     watermark: int
     idle_since: int | None = None
     rows: pl.DataFrame | None = None
+    rules: tuple[Activation, ...] = ()
+    default_rule: tuple[tuple[int, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,9 @@ class ShardOutput:
         released: (id of a held row, id of the accepted row that showed it to be true).
         windows: those that changed.
         events: those that changed.
+        alerts: of people's rules, of `alert_rows.ALERT_SCHEMA`.
+        decisions: of people's rules.
+        standings: what people's rules think of their events now.
     """
 
     compared: list[Compared] = field(default_factory=list)
@@ -73,6 +84,9 @@ class ShardOutput:
     released: list[tuple[int, int]] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     events: list[Description] = field(default_factory=list)
+    alerts: list[pl.DataFrame] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
 
 
 class Shard:
@@ -87,11 +101,16 @@ class Shard:
         self._last_unkeyed: changes.State = {}
         self._windows = Windows()
         self._events: dict[str, tuple[tuple[int, int], Description]] = {}
+        self._judge, self._judge_unkeyed = Judge(), Judge()
+        self._default = DefaultRule({})
         self._waiting: pl.DataFrame | None = None
 
     def step(self, batch: ShardBatch) -> ShardOutput:
         """Take one batch. What comes out in the end depends on each partition's log, not on how it was cut."""
         output = ShardOutput()
+        for judge in (self._judge, self._judge_unkeyed):
+            judge.activate(batch.rules)
+        self._default.told(batch.default_rule)
         if batch.rows is not None:
             self._windows.expect(batch.rows["event_id"].to_list(), batch.partition)
             output.events.extend(self._describe(batch.rows))
@@ -116,14 +135,14 @@ class Shard:
 
     def _receive(self, rows: pl.DataFrame, output: ShardOutput) -> None:
         if rows["keyed"].all():
-            self._judge(self._last, rows, output)
+            self._take(self._last, rows, output)
             return
         keyed, free = rows.filter("keyed"), rows.filter(~pl.col("keyed"))
         late, in_time = free.filter("late"), free.filter(~pl.col("late"))
         self._waiting = in_time if self._waiting is None else pl.concat([self._waiting, in_time])
-        self._judge(self._last, keyed, output)
+        self._take(self._last, keyed, output)
         if late.height:  # they have no place in any order by which they could be judged
-            output.compared.append(Compared(late, [changes.NOTHING] * late.height))
+            output.compared.append(Compared(late, [changes.NOTHING] * late.height, None))
 
     def _take_waiting(self, watermark: int, output: ShardOutput) -> None:
         if self._waiting is None:
@@ -133,11 +152,13 @@ class Shard:
         if ready.height:
             waiting = self._waiting.filter(~passed)
             self._waiting = waiting if waiting.height else None
-            self._judge(self._last_unkeyed, ready, output)
+            self._take(self._last_unkeyed, ready, output)
 
-    def _judge(self, chain: changes.State, rows: pl.DataFrame, output: ShardOutput) -> None:
+    def _take(self, chain: changes.State, rows: pl.DataFrame, output: ShardOutput) -> None:
         """Take rows that are the next in their chain."""
-        found = changes.detect(chain, rows, self._release_after)
+        verdicts = Verdicts()
+        judge = self._judge if chain is self._last else self._judge_unkeyed
+        found = changes.detect(chain, rows, self._release_after, _shown(judge, verdicts, rows))
         output.released.extend(found.released)
         if found.held:
             reasons = dict(found.held)
@@ -146,7 +167,11 @@ class Shard:
             rows = judged.filter(pl.col("reason").is_null()).drop("reason")
         if rows.height:
             self._windows.add(rows)
-            output.compared.append(Compared(rows, found.previous))
+            output.compared.append(Compared(rows, found.previous, self._default.holds(rows["id"].to_list())))
+        if verdicts.alerts:
+            output.alerts.append(alert_rows.of_rules(rows, verdicts.alerts))
+        output.decisions.extend(verdicts.decisions)
+        output.standings.extend(verdicts.standings.values())
 
     def _describe(self, rows: pl.DataFrame) -> list[Description]:
         """Keep each event's description from its newest row with a name; returns those that are new or changed."""
@@ -173,7 +198,8 @@ class Shard:
         clock = self._clock
         return msgspec.msgpack.encode(
             (_VERSION, clock.lateness, self._release_after, self._of, clock.partitions, clock.watermark,
-             changes.dump(self._last), changes.dump(self._last_unkeyed), self._windows.dump(), self._events, waiting)
+             changes.dump(self._last), changes.dump(self._last_unkeyed), self._windows.dump(), self._events, waiting,
+             self._judge.dump(), self._judge_unkeyed.dump(), self._default.starts)
         )  # fmt: skip
 
     @classmethod
@@ -192,14 +218,32 @@ class Shard:
                 f"shards) = {written_by}, and this is {(_VERSION, lateness, release_after, of)}. Start with a new recovery "
                 "store: the tables are rebuilt from the topic."
             )
-        partitions, watermark, last, last_unkeyed, windows, events, waiting = values
+        partitions, watermark, last, last_unkeyed, windows, events, waiting, judge, judge_unkeyed, default = values
         shard = cls(lateness, release_after, of)
         shard._clock = SharedClock(lateness, partitions, {}, watermark)
         shard._last, shard._last_unkeyed = changes.load(last), changes.load(last_unkeyed)
         shard._windows = Windows.load(windows, watermark)
         shard._events = {event: (tuple(order), Description(*told)) for event, (order, told) in events.items()}
         shard._waiting = None if waiting is None else pl.read_ipc(waiting, use_pyarrow=False)
+        shard._judge = Judge.load(judge, lambda event: shard._last.get(event, {}))
+        shard._judge_unkeyed = Judge.load(judge_unkeyed, lambda event: shard._last_unkeyed.get(event, {}))
+        shard._default = DefaultRule(default)
         return shard
+
+
+def _shown(judge: Judge, verdicts: Verdicts, rows: pl.DataFrame) -> changes.See | None:
+    """What shows a frame's rows to a judge; None when it has nothing to judge by."""
+    if judge.is_idle:
+        return None
+    ids, names, venues = (rows[name].to_list() for name in ("id", "event_name", "venue"))
+    starts = rows["event_date"].cast(pl.Int64).to_list()
+
+    def see(event: str, listings: dict[str, changes.Last], listing: str, index: int, new: changes.Last) -> None:
+        judge.see(
+            verdicts, event, listings, listing, ids[index], new, lambda: (names[index], venues[index], starts[index])
+        )
+
+    return see
 
 
 def route(shards: int, cache: dict[str, int], event_ids: list[str]) -> list[int]:

@@ -19,7 +19,8 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from bytewax.outputs import FixedPartitionedSink
 from typing_extensions import override
 
-from analytics import changes, quality, rules
+from analytics import alert_rows, changes, quality
+from analytics.alerts import Activation, Decision, Standing
 from analytics.clock import PartitionClock
 from analytics.decode import decode
 from analytics.schema import row_id
@@ -126,6 +127,9 @@ class Tracked:
         released: (id of a held row, id of the accepted row that showed it to be true).
         windows: those that changed.
         events: those that changed.
+        alerts: of people's rules, of `alert_rows.ALERT_SCHEMA`.
+        decisions: of people's rules: fired or not, and why.
+        standings: what people's rules think of their events now.
     """
 
     prices: Stream[pl.DataFrame]
@@ -133,6 +137,9 @@ class Tracked:
     released: Stream[list[tuple[int, int]]]
     windows: Stream[list[Window]]
     events: Stream[list[Description]]
+    alerts: Stream[pl.DataFrame]
+    decisions: Stream[list[Decision]]
+    standings: Stream[list[Standing]]
 
 
 class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
@@ -196,6 +203,9 @@ def track_listings(step_id: str, up: Stream[Clocked], shards: int, lateness: tim
         released=op.filter_map("released", outputs, lambda output: output.released or None),
         windows=op.filter_map("windows", outputs, lambda output: output.windows or None),
         events=op.filter_map("events", outputs, lambda output: output.events or None),
+        alerts=op.flat_map("alerts", outputs, lambda output: output.alerts),
+        decisions=op.filter_map("decisions", outputs, lambda output: output.decisions or None),
+        standings=op.filter_map("standings", outputs, lambda output: output.standings or None),
     )
 
 
@@ -203,14 +213,20 @@ def _to_shards(batch: Clocked, shards: int, cache: dict[str, int]) -> Iterable[t
     raw, rows = batch.raw, batch.rows
     if len(cache) > 1_000_000:
         cache.clear()
-    by_shard: dict[int, ShardBatch] = {}
+    parts: dict[int, pl.DataFrame] = {}
     if rows.height:
-        where = route(shards, cache, rows["event_id"].to_list())
-        for shard, part in _split(rows, where):
-            by_shard[shard] = ShardBatch(raw.partition, raw.partitions, batch.watermark, raw.idle_since, part)
-    empty = ShardBatch(raw.partition, raw.partitions, batch.watermark, raw.idle_since)
+        parts = dict(_split(rows, route(shards, cache, rows["event_id"].to_list())))
+    rules: dict[int, list[Activation]] = {}
+    for told in raw.rules:
+        concerned = range(shards) if told.events is None else sorted(set(route(shards, cache, list(told.events))))
+        for shard in concerned:
+            rules.setdefault(shard, []).append(told)
+    default_rule = tuple((told.from_id, told.idle) for told in raw.rules)
     for shard in range(shards):
-        yield str(shard), by_shard.get(shard, empty)
+        yield str(shard), ShardBatch(
+            raw.partition, raw.partitions, batch.watermark, raw.idle_since, parts.get(shard),
+            tuple(rules.get(shard, ())), default_rule,
+        )  # fmt: skip
 
 
 def _split(rows: pl.DataFrame, where: list[int]) -> Iterable[tuple[int, pl.DataFrame]]:
@@ -228,15 +244,20 @@ def _join_compared(outputs: list[ShardOutput]) -> list[pl.DataFrame]:
     if not compared:
         return []
     rows = pl.concat([part.rows for part in compared])
+    if any(part.default_rule is not None for part in compared):
+        holds = [x for part in compared for x in part.default_rule or [True] * part.rows.height]
+        rows = rows.with_columns(default_rule=pl.Series(holds, dtype=pl.Boolean))
     return [changes.with_changes(rows, [previous for part in compared for previous in part.previous])]
 
 
 @operator
 def default_rule(step_id: str, up: Stream[pl.DataFrame], min_drop_percent: float) -> Stream[pl.DataFrame]:
-    """The rows that fire the default rule: a drop of at least so many percent."""
+    """Alerts of the default rule, a drop of at least so many percent, where no rule of people's is active."""
 
     def fired(rows: pl.DataFrame) -> pl.DataFrame | None:
-        drops = rules.price_drops(rows, min_drop_percent)
+        if "default_rule" in rows.columns:
+            rows = rows.filter("default_rule")
+        drops = alert_rows.price_drops(rows, min_drop_percent)
         return drops if drops.height else None
 
     return op.filter_map("fire", up, fired)

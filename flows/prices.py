@@ -25,6 +25,7 @@ from sinks.delivery import DEFAULT_CHANNEL, DeliverySink
 from sinks.kafka import KafkaSink
 from sinks.lake import Held, LakeSink
 from sinks.postgres import PostgresSink
+from sinks.rulebook import RuleBook
 
 
 def build(settings: Settings) -> Dataflow:
@@ -38,7 +39,7 @@ def build(settings: Settings) -> Dataflow:
     decoded = decode_prices("decode", raw, settings.topic(topics.RAW_PRICES))
     clocked = watch_the_clock("clock", decoded, lateness)
     tracked = track_listings("track", clocked, settings.shards, lateness, settings.quarantine_release_after)
-    alerts = default_rule("rules", tracked.prices, settings.alert_min_drop_percent)
+    alerts = op.merge("alerts", tracked.alerts, default_rule("rules", tracked.prices, settings.alert_min_drop_percent))
     progress = op.filter_map("progress", clocked, lambda batch: batch.progress)
     metrics = measure("metrics", progress)
     dead = op.filter_map("dead", clocked, lambda batch: batch.dead or None)
@@ -53,6 +54,8 @@ def build(settings: Settings) -> Dataflow:
         op.map("dead-rows", dead, tables.dead_letters),
         op.map("changes", tracked.prices, tables.price_changes),
         op.map("alert-rows", alerts, lambda rows: tables.alerts(rows, channel)),
+        op.map("decision-rows", tracked.decisions, tables.decisions),
+        tracked.standings,
         tracked.windows,
         tracked.events,
         progress,
@@ -62,7 +65,7 @@ def build(settings: Settings) -> Dataflow:
     to_kafka: Stream[Any] = op.merge(
         "to-kafka",
         op.map("processed", tracked.prices, lambda rows: kafka.Rows(processed, rows, kafka.processed)),
-        op.map("alerts", alerts, lambda rows: kafka.Rows(fired, rows, kafka.alerts)),
+        op.map("alert-messages", alerts, lambda rows: kafka.Rows(fired, rows, kafka.alerts)),
         op.map("dead-letters", dead, lambda letters: kafka.dead_letters(settings.topic(topics.DEAD_LETTERS), letters)),
         op.map("metric-messages", metrics, lambda rows: kafka.metrics(settings.topic(topics.SYSTEM_METRICS), rows)),
     )
@@ -90,6 +93,7 @@ def source(settings: Settings) -> KafkaBatchSource:
         idle_after=settings.idle_after_seconds,
         group=settings.kafka_group,
         on_lost=settings.kafka_on_lost_offsets,
+        rules=RuleBook(dsn),
         on_start=lambda: start.once(dsn, settings.postgres_retry_seconds),
     )
 

@@ -70,16 +70,19 @@ def processed(topic: str, rows: pl.DataFrame) -> Messages:
 
 
 def alerts(topic: str, rows: pl.DataFrame) -> Messages:
-    """Fired alerts, keyed by event."""
-    body = rows.with_columns(
-        old_price=to_units("previous_total")[0],
-        new_price=to_units("total_price")[0],
-        drop_amount=-to_units("change")[0],
-        drop_percent=-percent("change_percent"),
-        alert_timestamp=_rfc3339("timestamp"),
+    """Alerts of `alert_rows.ALERT_SCHEMA`, keyed by event."""
+    body = (
+        rows.with_columns(drop_amount=pl.col("old_price") - pl.col("new_price"))
+        .with_columns(
+            *to_units("old_price", "new_price", "drop_amount", "lowest_so_far"),
+            percent("drop_percent"),
+            percent("percentile"),
+            alert_timestamp=_rfc3339("timestamp"),
+        )
     ).select(
         "alert_id", "alert_type", "alert_timestamp", "event_id", "event_name", "venue", "old_price", "new_price",
         "drop_amount", "drop_percent", "currency", "section", "row", "seat", "source", "listing_id", "listing_url", "id",
+        "rule_id", "rule_name", "cause", "reference", "percentile", "lowest_so_far", "sample", "quantity",
     )  # fmt: skip
     return Messages(topic, rows["event_id"].to_list(), _json(body))
 

@@ -19,6 +19,7 @@ import psycopg
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from psycopg import sql
 
+from analytics.alerts import Standing
 from analytics.shard import Description
 from analytics.windows import Window
 from sinks import schema, tables
@@ -27,7 +28,7 @@ from sinks.writer import Writer
 
 log = logging.getLogger(__name__)
 
-Item = Write | list[Write] | list[Window] | list[Description] | Progress
+Item = Write | list[Write] | list[Window] | list[Description] | list[Standing] | Progress
 
 OUTBOX_CHANNEL = "conscope_outbox"
 """The NOTIFY channel on which a commit with new deliveries is announced."""
@@ -90,6 +91,7 @@ class _Pending:
         self._windows: dict[tuple[Any, ...], Window] = {}
         self._events: dict[str, Description] = {}
         self._progress: dict[tuple[int, int], Progress] = {}
+        self._standings: dict[tuple[int, str], Standing] = {}
         self._last = 0.0
 
     def take(self, items: Iterable[Item]) -> None:
@@ -101,6 +103,8 @@ class _Pending:
                     self._windows[row[:7]] = row
                 elif isinstance(row, Progress):
                     self._progress[row[:2]] = row
+                elif isinstance(row, Standing):
+                    self._standings[row.rule.id, row.event_id] = row
                 else:
                     self._events[row.event_id] = row
 
@@ -124,12 +128,15 @@ class _Pending:
             if self._progress:
                 writes.append(tables.progress(list(self._progress.values())))
                 self._progress = {}
+            if self._standings:
+                writes.append(tables.standings(list(self._standings.values())))
+                self._standings = {}
         return writes
 
 
 _APPEND_ORDER = (
     tables.PRICE_HISTORY, tables.QUARANTINE, tables.QUARANTINE_RELEASES, tables.DEAD_LETTERS, tables.PRICE_CHANGES,
-    tables.ALERTS, tables.OUTBOX, tables.METRICS,
+    tables.ALERTS, tables.OUTBOX, tables.ALERT_TRIGGERS, tables.RULE_DECISIONS, tables.METRICS,
 )  # fmt: skip
 
 

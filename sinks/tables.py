@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from analytics.alerts import Decision, Standing
 from analytics.schema import MONEY, percent, to_units
 from analytics.shard import Description
 from analytics.windows import Window
@@ -137,10 +138,30 @@ ALERTS = Table(
     (
         "alert_id", "event_id", "event_name", "venue", "alert_type", "alert_timestamp", "old_price", "new_price",
         "drop_amount", "drop_percent", "currency", "section", "row", "seat", "source", "listing_id", "listing_url",
-        "price_id",
+        "price_id", "rule_id", "rule_version", "rule_name", "cause", "reference", "percentile", "lowest_so_far",
+        "sample", "quantity",
     ),
 )  # fmt: skip
 OUTBOX = Table("outbox", ("alert_id", "channel"))
+ALERT_TRIGGERS = Table(
+    "alert_triggers",
+    ("alert_id", "price", "source", "section", "row", "seat", "listing_url", "triggered_at", "price_id"),
+)
+RULE_DECISIONS = Table(
+    "rule_decisions",
+    (
+        "rule_id", "price_id", "event_id", "version", "fired", "reason", "price", "threshold", "reference",
+        "observed_at",
+    ),
+)  # fmt: skip
+RULE_STATES = Table(
+    "rule_states",
+    (
+        "rule_id", "event_id", "version", "state", "reason", "price", "threshold", "reference", "lowest", "sample",
+        "observed_at", "alerts", "last_alert_at",
+    ),
+    key=("rule_id", "event_id"),
+)  # fmt: skip
 DEAD_LETTERS = Table("dead_letters", ("id", "topic", "partition", "offset", "reason", "detail", "payload", "size"))
 PROGRESS = Table(
     "pipeline_progress",
@@ -176,11 +197,47 @@ def price_changes(rows: pl.DataFrame) -> Write:
 
 
 def alerts(rows: pl.DataFrame, channel: str | None) -> list[Write]:
-    """What `rules.price_drops` fired and, when there is a channel, its deliveries: to be committed together."""
+    """Alerts of `alert_rows.ALERT_SCHEMA` with their deliveries, to be committed together.
+
+    Args:
+        rows: the alerts.
+        channel: of those that name none; None when there is no default one.
+    """
     writes = [Write(ALERTS, rows, _alerts_frame)]
-    if channel is not None:
-        writes.append(Write(OUTBOX, rows.select("alert_id", channel=pl.lit(channel))))
+    default = [] if channel is None else [channel]
+    named = pl.when(pl.col("channels").list.len() > 0).then("channels").otherwise(pl.lit(default, pl.List(pl.String)))
+    deliveries = rows.select("alert_id", channel=named).explode("channel").drop_nulls().unique(maintain_order=True)
+    if deliveries.height:
+        writes.append(Write(OUTBOX, deliveries))
+    of_rules = rows.filter(pl.col("rule_id").is_not_null())
+    if of_rules.height:
+        writes.append(Write(ALERT_TRIGGERS, of_rules, _triggers_frame))
     return writes
+
+
+def decisions(rows: list[Decision]) -> Write:
+    """What people's rules decided, and why."""
+    values = [(d.rule.id, d.price_id, d.event_id, d.rule.version, d.fired, d.reason, d.price, d.threshold, d.reference,
+               d.time) for d in rows]  # fmt: skip
+    types = dict.fromkeys(RULE_DECISIONS.columns, pl.Int64) | {
+        "event_id": pl.String, "fired": pl.Boolean, "reason": pl.String,
+    }  # fmt: skip
+    frame = pl.DataFrame(values, schema=types, orient="row")
+    return Write(RULE_DECISIONS, frame.with_columns(*to_units("price", "threshold", "reference"), _time("observed_at")))
+
+
+def standings(rows: list[Standing]) -> Write:
+    """What people's rules think of their events, at most one row of each rule and event."""
+    values = [(s.rule.id, s.event_id, s.rule.version, s.state, s.reason, s.price, s.threshold, s.reference, s.lowest,
+               s.sample, s.time, s.alerts, s.last_alert_at) for s in rows]  # fmt: skip
+    types = dict.fromkeys(RULE_STATES.columns, pl.Int64) | dict.fromkeys(("event_id", "state", "reason"), pl.String)
+    frame = pl.DataFrame(values, schema=types, orient="row")
+    return Write(
+        RULE_STATES,
+        frame.with_columns(
+            *to_units("price", "threshold", "reference", "lowest"), _time("observed_at"), _time("last_alert_at")
+        ),
+    )
 
 
 def _history_frame(rows: pl.DataFrame) -> pl.DataFrame:
@@ -205,14 +262,23 @@ def _changes_frame(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _alerts_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    return (
+        rows.with_columns(drop_amount=pl.col("old_price") - pl.col("new_price"))
+        .with_columns(
+            *to_units("old_price", "new_price", "drop_amount", "lowest_so_far"),
+            percent("drop_percent"),
+            percent("percentile"),
+            alert_timestamp="timestamp",
+            price_id="id",
+        )
+        .select(ALERTS.columns)
+    )
+
+
+def _triggers_frame(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
-        alert_timestamp="timestamp",
-        old_price=to_units("previous_total")[0],
-        new_price=to_units("total_price")[0],
-        drop_amount=-to_units("change")[0],
-        drop_percent=-percent("change_percent"),
-        price_id="id",
-    ).select(ALERTS.columns)
+        alert_id="rule_id", price=to_units("new_price")[0], triggered_at="timestamp", price_id="id"
+    ).select(ALERT_TRIGGERS.columns)
 
 
 _WINDOW_FRAME = dict.fromkeys(PRICE_WINDOWS.columns[:5], pl.String) | {

@@ -97,3 +97,12 @@ CREATE INDEX price_drop_alerts_rule ON price_drop_alerts (rule_id, alert_timesta
 -- Contract: what a rule fired. One row of each alert, whatever is replayed.
 ALTER TABLE alert_triggers ADD COLUMN price_id bigint, DROP CONSTRAINT alert_triggers_alert_id_fkey;
 CREATE UNIQUE INDEX alert_triggers_once ON alert_triggers (alert_id, price_id);
+
+CREATE FUNCTION note_last_triggered() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE alerts a SET last_triggered = greatest(a.last_triggered, n.newest)
+    FROM (SELECT alert_id, max(triggered_at) AS newest FROM fired GROUP BY alert_id) n WHERE a.id = n.alert_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER alert_triggers_note AFTER INSERT ON alert_triggers
+    REFERENCING NEW TABLE AS fired FOR EACH STATEMENT EXECUTE FUNCTION note_last_triggered();

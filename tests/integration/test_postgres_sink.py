@@ -157,7 +157,7 @@ def appended() -> dict[str, Callable[[range], kinds.Write | list[kinds.Write]]]:
         "price_history": history,
         "quarantine": quarantined,
         "dead_letters": letters,
-        "price_changes": lambda offsets: kinds.price_changes(rows.dropped(offsets)),
+        "price_changes": lambda offsets: kinds.price_changes(rows.compared(offsets)),
         "price_drop_alerts": lambda offsets: kinds.alerts(rows.dropped(offsets), None),
         "outbox": lambda offsets: kinds.alerts(rows.dropped(offsets), "discord:default"),
     }

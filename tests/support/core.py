@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics import rules
+from analytics import alert_rows
 from analytics.decode import decode
 from analytics.schema import row_id
 from flows.operators import Decoded, _ClockLogic, _join_compared, _ShardLogic, _to_shards
@@ -84,7 +84,7 @@ class Core:
             self._append("history", _by_id(rows, *_HISTORY))
             seen = _by_id(rows, "id", "previous_total", "total_price", "change", "change_percent", "before")
             self._append("changes", {key: row for key, row in seen.items() if row[2]})
-            drops = rules.price_drops(rows, 5).select("alert_id", "id", drop=-pl.col("change_percent"))
+            drops = alert_rows.price_drops(rows, 5).select("alert_id", "id", drop="drop_percent")
             self._append("alerts", {key: (price, drop) for key, price, drop in drops.iter_rows()})
 
     def _append(self, table: str, rows: dict[Any, Any]) -> None:

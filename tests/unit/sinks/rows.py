@@ -8,7 +8,8 @@ from uuid import UUID
 
 import polars as pl
 
-from analytics import changes, rules
+from analytics import alert_rows, changes, rules
+from analytics.alerts import Alert
 from analytics.schema import MICROS, PRICE_SCHEMA, row_id
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -67,12 +68,32 @@ def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**PRICE_SCHEMA, "late": pl.Boolean, "reason": pl.String}, orient="row")
 
 
-def dropped(offsets: range, *, percent: int = 20, **given: Any) -> pl.DataFrame:
-    """Alerts as `rules.price_drops` fires them: each price fell from 100 to 100 - `percent`."""
+def compared(offsets: range, *, percent: int = 20, **given: Any) -> pl.DataFrame:
+    """Accepted rows: each price fell from 100 to 100 - `percent`."""
     now = (100 - percent) * MICROS
     rows = frame([price(offset, price=now, fees=None, total_price=now, **given) for offset in offsets])
     before: changes.Previous = (100 * MICROS, 100 * MICROS, int(NOON.timestamp()) * MICROS - 60 * MICROS)
-    return rules.price_drops(changes.with_changes(rows, [before] * len(offsets)), 5)
+    return changes.with_changes(rows, [before] * len(offsets))
+
+
+def dropped(offsets: range, *, percent: int = 20, **given: Any) -> pl.DataFrame:
+    """Alerts of the default rule on such rows."""
+    return alert_rows.price_drops(compared(offsets, percent=percent, **given), 5)
+
+
+def fired(offsets: range) -> pl.DataFrame:
+    """Alerts of a person's rule that names two channels, one on each row."""
+    rule = rules.parse(
+        3, NOON, {"id": 7, "event_id": "e", "target_price": 90, "name": "mine", "channels": ["me", "team"]}
+    )
+    prices = compared(offsets)
+    return alert_rows.of_rules(
+        prices,
+        [
+            Alert(rule, x, "e", True, 80 * MICROS, 100 * MICROS, "previous", 50_000, 80 * MICROS, 12)
+            for x in prices["id"]
+        ],
+    )
 
 
 def alert_ids(alerts: pl.DataFrame) -> list[UUID]:

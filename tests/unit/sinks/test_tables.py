@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics import rules
+from analytics.alerts import Decision, Standing
 from analytics.schema import MICROS, MONEY, percent, to_units
 from analytics.schema import UTC as UTC_TYPE
 from analytics.shard import Description
@@ -69,15 +71,17 @@ def test_a_missing_amount_stays_missing() -> None:
 def write_of_each_kind() -> list[Write]:
     """One write of every function of `tables`, with content."""
     price = rows.frame([rows.price(1, average_price=1_500_000, listing_count=3)])
-    fired = rows.dropped(range(1))
+    rule = rules.parse(3, rows.NOON, {"id": 7, "target_price": 90})
     time = int(rows.NOON.timestamp()) * MICROS
     window = Window("e", "", "", "listing", "USD", 60, time, 1, 3, 2, 1, 3, 2, 1, True)
     return [
         tables.history(price),
         tables.quarantine(price.with_columns(reason=pl.lit("zero_price"))),
         tables.releases([(7, 9)]),
-        tables.price_changes(fired),
-        *tables.alerts(fired, "discord:default"),
+        tables.price_changes(rows.compared(range(1))),
+        *tables.alerts(rows.fired(range(1)).with_columns(channels=pl.lit(["me"])), None),
+        tables.decisions([Decision(rule, 9, "e", True, "fired", 80, 90, None, time)]),
+        tables.standings([Standing(rule, "e", "fired", "fired", 80, 90, None, 80, 12, time, 1, time)]),
         tables.windows([window]),
         tables.events([Description("e", "Name", "Venue", time, "City", "ST")]),
         tables.progress([Progress(1, 0, 5, 9, time, 1, 1, 1, 1, 1)]),
@@ -115,7 +119,7 @@ def test_times_are_in_utc_and_money_is_in_units(write: Write) -> None:
 
 
 def test_only_changes_are_written_as_changes() -> None:
-    fired = rows.dropped(range(3))
+    fired = rows.compared(range(3))
     same = fired.with_columns(change=pl.Series([-1, 0, None], dtype=pl.Int64))
     assert tables.price_changes(same).frame["id"].to_list() == [fired["id"][0]]
 
@@ -123,6 +127,16 @@ def test_only_changes_are_written_as_changes() -> None:
 def test_an_alert_says_how_far_the_price_fell() -> None:
     (write,) = tables.alerts(rows.dropped(range(1), percent=25), None)
     assert write.frame.select("old_price", "new_price", "drop_amount", "drop_percent").row(0) == (100, 75, 25, 25)
+
+
+def test_an_alert_of_a_rule_says_why_and_goes_to_the_channels_that_the_rule_names() -> None:
+    alerts, outbox, triggers = tables.alerts(rows.fired(range(1)), "discord:default")
+    facts = ("rule_id", "rule_version", "rule_name", "cause", "reference", "percentile", "lowest_so_far", "sample")
+    assert alerts.frame.select(facts).row(0) == (
+        7, 3, "mine", "lowest all-in price at or below 90.00 USD", "previous", 5, 80, 12,
+    )  # fmt: skip
+    assert outbox.frame["channel"].to_list() == ["me", "team"]
+    assert triggers.frame.select("alert_id", "price", "price_id").row(0) == (7, 80, alerts.frame["price_id"][0])
 
 
 def test_without_a_channel_no_delivery_is_asked_for() -> None:

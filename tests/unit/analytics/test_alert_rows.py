@@ -7,14 +7,14 @@ from uuid import UUID
 import polars as pl
 import pytest
 
-from analytics import changes, rules
+from analytics import alert_rows, changes
 from analytics.schema import row_id
 from tests.support.logs import event, frame
 
 
 def fired(before: str, after: str, at_least: float) -> pl.DataFrame:
     rows = frame(event(price=before), event(price=after))
-    return rules.price_drops(changes.compare(rows), at_least)
+    return alert_rows.price_drops(changes.compare(rows), at_least)
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ def test_a_drop_of_at_least_so_many_percent_fires(before: str, after: str, at_le
 
 def test_the_first_sight_of_a_listing_never_fires() -> None:
     rows = frame(event(price=1))
-    assert rules.price_drops(changes.with_changes(rows, [changes.NOTHING]), 5).is_empty()
+    assert alert_rows.price_drops(changes.with_changes(rows, [changes.NOTHING]), 5).is_empty()
 
 
 def test_an_alert_s_identity_is_known_and_stable() -> None:
     """md5 of "default-drop:<id>": tables and consumers rest on it, so it may never change."""
-    assert rules.alert_id("default-drop", row_id(1, 2, 3)) == UUID("83d0de17-cb9a-a2c5-85c5-da0bb588b1f8")
+    assert alert_rows.alert_id("default-drop", row_id(1, 2, 3)) == UUID("83d0de17-cb9a-a2c5-85c5-da0bb588b1f8")
     drop = fired("100", "50", 5)
-    assert drop["alert_id"].to_list() == [str(rules.alert_id(rules.DEFAULT_RULE, drop["id"][0]))]
+    assert drop["alert_id"].to_list() == [str(alert_rows.alert_id(alert_rows.DEFAULT_RULE, drop["id"][0]))]
     assert drop["alert_type"].to_list() == ["price_drop"]
 
 
 def test_alerts_of_other_rules_and_rows_are_others() -> None:
-    made = {rules.alert_id(rule, price) for rule in ("default-drop", "mine") for price in range(100)}
+    made = {alert_rows.alert_id(rule, price) for rule in ("default-drop", "mine") for price in range(100)}
     assert len(made) == 200
 
 

@@ -6,6 +6,7 @@ Each is a thin coat over a pure function or class of `analytics`. Step ids are c
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -266,18 +267,25 @@ def default_rule(step_id: str, up: Stream[pl.DataFrame], min_drop_percent: float
 _EVERY = timedelta(seconds=5)
 
 
-class _MeterLogic(StatefulBatchLogic[Progress, list[Metric], None]):
-    """Readings every few seconds. Processing time, kept out of everything that is computed from the log."""
+class _MeterLogic(StatefulBatchLogic[Progress | pl.DataFrame, list[Metric], dict[str, int]]):
+    """Readings every few seconds. Processing time, kept out of everything that is computed from the log.
 
-    def __init__(self) -> None:
+    What is in quarantine is counted by reason, and the counts are kept: they are those of the log.
+    """
+
+    def __init__(self, state: dict[str, int] | None = None) -> None:
+        self._held = Counter(state)
         self._newest: dict[tuple[int, int], Progress] = {}
         self._before = 0
         self._last = time.monotonic()
         self._due = datetime.now(UTC) + _EVERY
 
     @override
-    def on_batch(self, values: list[Progress]) -> tuple[Iterable[list[Metric]], bool]:
+    def on_batch(self, values: list[Progress | pl.DataFrame]) -> tuple[Iterable[list[Metric]], bool]:
         for value in values:
+            if isinstance(value, pl.DataFrame):
+                self._held.update(value["reason"].to_list())
+                continue
             if not self._newest:
                 self._before = _taken(value)
             elif value[:2] not in self._newest:
@@ -295,7 +303,8 @@ class _MeterLogic(StatefulBatchLogic[Progress, list[Metric], None]):
             "events_per_second": rate,
             "consumer_lag": sum(p.log_end - p.next_offset for p in partitions),
             "dead_letters_total": sum(p.dead for p in partitions),
-            "quarantined_total": sum(p.quarantined for p in partitions),
+            "quarantined_total": self._held.total(),
+            **{f"quarantined_{reason}_total": count for reason, count in self._held.items()},
             "late_total": sum(p.late for p in partitions),
             "tombstones_total": sum(p.tombstones for p in partitions),
         }
@@ -309,8 +318,8 @@ class _MeterLogic(StatefulBatchLogic[Progress, list[Metric], None]):
         return self._due
 
     @override
-    def snapshot(self) -> None:
-        return None
+    def snapshot(self) -> dict[str, int]:
+        return dict(self._held)
 
 
 def _taken(progress: Progress) -> int:
@@ -318,10 +327,10 @@ def _taken(progress: Progress) -> int:
 
 
 @operator
-def measure(step_id: str, up: Stream[Progress]) -> Stream[list[Metric]]:
-    """Pipeline metrics from the progress of all partitions, every five seconds."""
-    keyed: KeyedStream[Progress] = op.key_on("key", up, lambda _: "pipeline")
-    return op.key_rm("unkey", op.stateful_batch("meter", keyed, lambda _: _MeterLogic()))
+def measure(step_id: str, up: Stream[Progress | pl.DataFrame]) -> Stream[list[Metric]]:
+    """Pipeline metrics from the progress of all partitions and the rows in quarantine, every five seconds."""
+    keyed: KeyedStream[Progress | pl.DataFrame] = op.key_on("key", up, lambda _: "pipeline")
+    return op.key_rm("unkey", op.stateful_batch("meter", keyed, _MeterLogic))
 
 
 def write(step_id: str, up: Stream[X], sink: FixedPartitionedSink[X, Any]) -> None:

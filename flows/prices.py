@@ -41,10 +41,11 @@ def build(settings: Settings) -> Dataflow:
     tracked = track_listings("track", clocked, settings.shards, lateness, settings.quarantine_release_after)
     alerts = op.merge("alerts", tracked.alerts, default_rule("rules", tracked.prices, settings.alert_min_drop_percent))
     progress = op.filter_map("progress", clocked, lambda batch: batch.progress)
-    metrics = measure("metrics", progress)
     dead = op.filter_map("dead", clocked, lambda batch: batch.dead or None)
     impossible = op.filter_map("impossible", clocked, lambda batch: batch.held if batch.held.height else None)
     held = op.merge("held", impossible, tracked.held)
+    measured: Stream[Any] = op.merge("measured", progress, held)
+    metrics = measure("metrics", measured)
 
     to_postgres: Stream[Any] = op.merge(
         "to-postgres",

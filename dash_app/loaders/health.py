@@ -27,7 +27,9 @@ SELECT
           AND (w.source = '' OR w.level = 'event')),
     (SELECT metric_value FROM system_metrics WHERE metric_name = 'watermark_delay_seconds'
         AND "timestamp" > now() - interval '20 seconds' ORDER BY "timestamp" DESC LIMIT 1),
-    progress.delay, progress.lag, progress.accepted, progress.dead, progress.quarantined, progress.late
+    progress.delay, progress.lag, progress.accepted, progress.dead,
+    coalesce((SELECT metric_value::bigint FROM system_metrics WHERE metric_name = 'quarantined_total'
+        ORDER BY "timestamp" DESC LIMIT 1), progress.quarantined), progress.late
 FROM progress
 """
 

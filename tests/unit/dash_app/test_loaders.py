@@ -85,6 +85,21 @@ def test_health(seeded: Database) -> None:
     assert loaders.dead_letters(seeded)["reason"][0] == "event_id is missing"
 
 
+def test_what_is_in_quarantine_is_what_the_flow_last_counted(database: object) -> None:
+    """The shards hold prices, too, of which no partition's progress knows."""
+    dsn: str = database.dsn  # type: ignore[attr-defined]
+    with psycopg.connect(dsn, autocommit=True) as writer:
+        seed.migrate(writer)
+        writer.execute("INSERT INTO pipeline_progress VALUES (1, 0, 9, 9, now(), 5, 4, 0, 0, 0)")
+        reader = Database(dsn)
+        assert loaders.pipeline_health(reader).quarantined == 4
+        writer.execute(
+            "INSERT INTO system_metrics VALUES ('quarantined_total', 7, now()), ('quarantined_total', 6, now() - interval '5 s')"
+        )
+        assert loaders.pipeline_health(reader).quarantined == 7
+        reader.close()
+
+
 def test_the_pulse_changes_when_something_happened(database: object) -> None:
     dsn: str = database.dsn  # type: ignore[attr-defined]
     reader = Database(dsn)

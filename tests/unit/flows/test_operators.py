@@ -144,3 +144,13 @@ def test_frames_of_shards_keep_their_types() -> None:
     assert news.rows is not None
     assert news.rows.schema["timestamp"] == pl.Datetime("us", "UTC")
     assert "shard" not in news.rows.columns
+
+
+def test_the_meter_counts_what_is_held_by_reason_and_keeps_its_counts() -> None:
+    meter = _MeterLogic()
+    meter.on_batch([pl.DataFrame({"reason": ["hundredth", "zero_price", "hundredth"]})])
+    again = _MeterLogic(meter.snapshot())
+    again.on_batch([pl.DataFrame({"reason": ["hundredth"]})])
+    [[*readings]], _ = again.on_notify()
+    found = {r.metric_name: r.metric_value for r in readings if r.metric_name.startswith("quarantined")}
+    assert found == {"quarantined_total": 4, "quarantined_hundredth_total": 3, "quarantined_zero_price_total": 1}

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -117,6 +118,7 @@ class Oracle:
             frame = pl.DataFrame(pairs, schema={"id": pl.Int64, second: kind}, orient="row")
             self._duck.register(f"{name}_frame", _Arrow(frame))
             self._duck.execute(f"CREATE TABLE {name} AS FROM {name}_frame")
+        self._duck.execute("CREATE TABLE rules_in_force (first BIGINT, until BIGINT)")
         self._run("expected.sql")
 
     def _run(self, script: str) -> None:
@@ -135,10 +137,14 @@ class Oracle:
         """Compare every table of the database and, when given, the lake."""
         results = []
         with psycopg.connect(dsn) as connection:
+            self._duck.execute("DELETE FROM rules_in_force")
+            for span in _rules_in_force(connection, self._stream):
+                self._duck.execute("INSERT INTO rules_in_force VALUES (?, ?)", span)
             for table, columns in _ACTUAL.items():
                 named = ", ".join(f"{column} AS c{i}" for i, column in enumerate(columns))
                 where = f" WHERE stream_of(id) = {self._stream}" if table in _WITH_ID else ""
                 where += _BY_HAND if table == "price_history" else ""
+                where += " WHERE rule_id IS NULL" if table == "price_drop_alerts" else ""
                 results.append(
                     self._table(table, _fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns)))
                 )
@@ -172,6 +178,31 @@ class Oracle:
             self._duck.execute(f"FROM wanted EXCEPT ALL FROM actual ORDER BY {columns} LIMIT 5").fetchall(),
             self._duck.execute(f"FROM actual EXCEPT ALL FROM wanted ORDER BY {columns} LIMIT 5").fetchall(),
         )
+
+
+def _rules_in_force(connection: psycopg.Connection[tuple[object, ...]], stream: int) -> list[tuple[int, int]]:
+    """(first id, id after the last) of the messages that people's rules judged, so that the default one did not."""
+    active: set[object] = set()
+    any_active: dict[object, bool] = {}
+    for version, rule, is_on in connection.execute(
+        "SELECT version, rule_id, coalesce((rule->>'active')::boolean, false) FROM rule_versions ORDER BY version"
+    ):
+        (active.add if is_on else active.discard)(rule)
+        any_active[version] = bool(active)
+    spans: list[tuple[int, int]] = []
+    begun: dict[int, int] = {}
+    partition: Any
+    first: Any
+    for partition, version, first in connection.execute(
+        "SELECT partition, version, (stream::bigint << 52) | (partition::bigint << 40) | from_offset "
+        "FROM rule_activations WHERE stream = %s ORDER BY partition, version",
+        (stream,),
+    ).fetchall():
+        if any_active[version]:
+            begun.setdefault(partition, first)
+        elif partition in begun:
+            spans.append((begun.pop(partition), first))
+    return spans + [(first, ((first >> 40) + 1) << 40) for first in begun.values()]
 
 
 def _uncovered(paths: Iterable[Path]) -> list[str]:

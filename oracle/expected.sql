@@ -31,7 +31,8 @@ CREATE OR REPLACE VIEW price_changes AS
            previous_time, time FROM moved WHERE change <> 0;
 CREATE OR REPLACE VIEW price_drop_alerts AS
     SELECT CAST(md5('default-drop:' || id) AS UUID) AS alert_id, event_id, event_name, venue, time, previous, total, -change AS drop_amount,
-           -percent AS drop_percent, currency, section, "row", seat, source, listing_id, id FROM moved WHERE percent <= -$min_drop;
+           -percent AS drop_percent, currency, section, "row", seat, source, listing_id, id FROM moved WHERE percent <= -$min_drop
+    AND NOT EXISTS (FROM rules_in_force r WHERE moved.id >= r.first AND moved.id < r.until);
 CREATE OR REPLACE VIEW events AS
     SELECT event_id, last(event_name ORDER BY time, id) FILTER (event_name IS NOT NULL) AS event_name,
            last(venue ORDER BY time, id) FILTER (event_name IS NOT NULL) AS venue,

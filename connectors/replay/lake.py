@@ -21,6 +21,7 @@ from connectors.replay.records import Position, Record
 from connectors.replay.skips import Skips
 
 _HOUR = timedelta(hours=1)
+_CHUNK = 100_000
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class LakeRange:
             newest[part] = max(name.last, newest.get(part, 0))
         return newest
 
-    def open(self, bounds: dict[str, int], judged: int | None, skips: Skips) -> _Hours:
+    def open(self, bounds: dict[str, int], judged: int | None, skips: Skips) -> _Chunks:
         """See `Origin`. Every row of the lake can be published."""
-        return _Hours(self, bounds)
+        return _Chunks(self, bounds)
 
     def _files(self, since: datetime | None = None, until: datetime | None = None) -> list[Path]:
         # Listed anew each time: the flow joins files and, after an hour, removes those it has joined.
@@ -78,9 +79,11 @@ class LakeRange:
         }
         return lake.files(self.directory, **days)
 
-    def scan(self, bounds: dict[str, int], hour: datetime | None = None) -> pl.LazyFrame:
-        """The rows, of all hours or of one."""
-        paths = self._files(hour, hour and hour + _HOUR)
+    def scan(
+        self, bounds: dict[str, int], since: datetime | None = None, until: datetime | None = None
+    ) -> pl.LazyFrame:
+        """The rows, as the lake has them: all, or those from `since` to before `until`."""
+        paths = self._files(since, until)
         if not paths or not bounds:
             return pl.LazyFrame(schema=PRICE_SCHEMA)
         parts = [tuple(map(int, part.split("-"))) for part in bounds]
@@ -88,10 +91,8 @@ class LakeRange:
             [stream << 12 | partition for stream, partition in parts], list(bounds.values()), default=-1
         )
         wanted = [pl.col("id") % 2**40 <= newest]
-        for since in filter(None, (self.since, hour)):
-            wanted.append(pl.col("timestamp") >= since)
-        for until in filter(None, (self.until, hour and hour + _HOUR)):
-            wanted.append(pl.col("timestamp") < until)
+        wanted += [pl.col("timestamp") >= first for first in (self.since, since) if first]
+        wanted += [pl.col("timestamp") < end for end in (self.until, until) if end]
         if self.events:
             wanted.append(pl.col("event_id").is_in(self.events))
         if self.sources:
@@ -99,26 +100,27 @@ class LakeRange:
         return pl.scan_parquet(paths, hive_partitioning=False).filter(*wanted)
 
 
-class _Hours:
-    """Holds one hour of event time in memory at a time."""
+class _Chunks:
+    """Holds whole hours of event time in memory, as few as have many rows."""
 
     def __init__(self, origin: LakeRange, bounds: dict[str, int]) -> None:
         self._origin, self._bounds = origin, bounds
         time = pl.col("timestamp")
-        hours = (
+        self._hours = (
             origin.scan(bounds)
             .group_by(time.dt.truncate("1h").alias("hour"))
             .agg(pl.len(), first=time.min().dt.epoch("us"), last=time.max().dt.epoch("us"))
             .sort("hour")
+            .with_columns(chunk=pl.col("len").cum_sum() // _CHUNK)
             .collect()
         )
-        self._hours: list[datetime] = hours["hour"].to_list()
-        self.count = int(hours["len"].sum())
-        self.span = (int(hours["first"][0]), int(hours["last"][-1])) if hours.height else None
+        self.count = int(self._hours["len"].sum())
+        self.span = (int(self._hours["first"][0]), int(self._hours["last"][-1])) if self.count else None
 
     def __iter__(self) -> Iterator[Record]:
-        for hour in self._hours:
-            yield from messages(self._origin.scan(self._bounds, hour).collect())
+        hours = self._hours.group_by("chunk").agg(pl.min("hour"), end=pl.max("hour") + _HOUR).sort("chunk")
+        for since, until in hours.select("hour", "end").iter_rows():
+            yield from messages(self._origin.scan(self._bounds, since, until).collect())
 
 
 def messages(rows: pl.DataFrame) -> Iterator[Record]:

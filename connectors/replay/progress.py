@@ -17,8 +17,9 @@ import uuid
 from collections.abc import Callable
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec.structs import replace
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from connectors.replay.records import Position, ReplayError
 from connectors.replay.topic import LogReader
@@ -137,7 +138,7 @@ class Progress:
             raise Busy("another process has taken this replay over")
         self._known.add(text)  # should the answer be lost, the commit can stand all the same
         beside = [TopicPartition(self._topic, p, at, metadata="" if p else text) for p, at in offsets.items()]
-        self._consumer.commit(offsets=beside, asynchronous=False)
+        _patiently(lambda: self._consumer.commit(offsets=beside, asynchronous=False))
         self._known = {text}
         return state
 
@@ -172,8 +173,22 @@ class Progress:
 
     def _fetch(self) -> tuple[str, dict[int, int]]:
         asked = [TopicPartition(self._topic, partition) for partition in range(self._partitions)]
-        found = self._consumer.committed(asked, timeout=_TIMEOUT)
+        found = _patiently(lambda: self._consumer.committed(asked, timeout=_TIMEOUT))
         for part in found:
             if part.error is not None:
                 raise KafkaException(part.error)
         return found[0].metadata or "", {part.partition: part.offset for part in found if part.offset >= 0}
+
+
+def _between_coordinators(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in (
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    )
+
+
+# A broker that has just come up, or a new coordinator, says so for some seconds.
+_patiently = Retrying(
+    retry=retry_if_exception(_between_coordinators), stop=stop_after_delay(15), wait=wait_fixed(0.5), reraise=True
+)

@@ -15,6 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connectors.replay import progress as progress_module
 from connectors.replay import publish
 from connectors.replay.progress import BEAT_SECONDS, Busy, Progress, State
 from connectors.replay.publish import FASTEST, Outcome, Replay
@@ -391,6 +392,26 @@ def test_progress_of_another_version_is_an_error(desk: Desk) -> None:
         desk.replay(tape)
 
 
+def test_a_broker_whose_coordinator_is_not_ready_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a broker's is for some seconds after its start."""
+    calls: list[str] = []
+
+    class Hesitant:
+        def __init__(self, client: dict[str, Any]) -> None:
+            self._inner = Consumer(client)
+
+        def __getattr__(self, name: str) -> Any:
+            calls.append(name)
+            if name in ("commit", "committed") and calls.count(name) < 3:
+                raise KafkaException(KafkaError(KafkaError.NOT_COORDINATOR))
+            return getattr(self._inner, name)
+
+    monkeypatch.setattr(progress_module, "Consumer", Hesitant)
+    monkeypatch.setattr(progress_module._patiently, "sleep", lambda _: None)
+    assert desk.replay(Tape([0, 1])).finished
+    assert desk.seats() == [0, 1]
+
+
 # --- what is saved
 
 
@@ -475,6 +496,7 @@ def test_what_is_saved_covers_all_that_is_acknowledged_and_nothing_else(
         elif act == "save":
             run._save()
     for state, offsets, acknowledged in notes.saved:
+        assert min(offsets.values()) >= 0, "no broker takes such an offset"
         for record in records:
             if state.covers(record.position):
                 assert record.position in acknowledged, f"{record.position} is covered and may be lost"

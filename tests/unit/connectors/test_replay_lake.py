@@ -18,6 +18,7 @@ from polars.testing import assert_frame_equal
 from analytics import lake
 from analytics.decode import decode, decode_values
 from analytics.schema import MICROS, MONEY, PRICE_SCHEMA, row_id
+from connectors.replay import lake as replay_lake
 from connectors.replay.lake import LakeRange, messages
 from connectors.replay.records import Record
 from connectors.replay.skips import Skips
@@ -120,7 +121,11 @@ def filled(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
 
 
-def test_everything_comes_in_the_order_of_event_time_and_quarantined_prices_too(filled: Path) -> None:
+@pytest.mark.parametrize("chunk", [1, 3, 5, 100])
+def test_everything_comes_in_the_order_of_event_time_and_quarantined_prices_too(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(replay_lake, "_CHUNK", chunk)
     records = opened(LakeRange(filled))
     assert seats(records) == [str(number) for number in range(12)]
     assert len({record.position for record in records}) == 12
@@ -165,7 +170,8 @@ def test_what_comes_into_the_lake_after_the_plan_is_no_part_of_it(filled: Path) 
     assert len(opened(origin)) == 12 + 6
 
 
-def test_the_flow_may_join_and_remove_files_while_they_are_read(filled: Path) -> None:
+def test_the_flow_may_join_and_remove_files_while_they_are_read(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_lake, "_CHUNK", 1)
     origin = LakeRange(filled)
     records = iter(origin.open(origin.bounds(), None, Skips()))
     first = next(records)

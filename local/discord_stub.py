@@ -178,6 +178,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is two writes, the second of which would wait for 40 ms
 
     def do_POST(self) -> None:
         assert isinstance(self.server, _Server)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors import topics
@@ -30,7 +30,18 @@ def make_topics(bootstrap: str, name: str) -> tuple[str, str]:
 
 
 def log_ends(bootstrap: str, topic: str) -> dict[int, int]:
-    """The offset after the newest message of each partition."""
+    """The offset after the newest message of each partition; of a new topic as soon as it has its leaders."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return _log_ends(bootstrap, topic)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _log_ends(bootstrap: str, topic: str) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "conscope-test-ends"})
     try:
         partitions = consumer.list_topics(topic, timeout=15).topics[topic].partitions

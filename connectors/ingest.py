@@ -4,14 +4,15 @@ One partition, and not one for each source: Bytewax cannot go on from a store wi
 and a source goes with its key.
 
 **Delivery**: at least once. A snapshot has the state of the last outcome handed out; what was seen after it is looked at
-again. **Budget**: kept through any crash. The ledgers are part of the snapshot; no look begins before a process's first
-snapshot is durable, nor when the last is older than `LEASE_SECONDS`; and whoever goes on from the snapshot of a process
-that was killed counts as made all the calls that it can have made since.
+again. **Budget**: kept through any crash. Each source's ledger stands in a journal beside the recovery store, which is
+written before and after every question: whoever goes on counts all calls, and where a question was under way, as many as
+it can have made. Without a store, the count of the last day is the one that the database has.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -24,7 +25,7 @@ import msgspec
 import psycopg
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from connectors.budget import LedgerState
+from connectors.budget import Ledger, LedgerState
 from connectors.kafka import _stopping
 from connectors.poller import Outcome, Poller, Watch
 from connectors.sources import Polled
@@ -33,28 +34,61 @@ from connectors.watchlist import Watchlist, WatchlistError, load
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 30.0
-"""How old the last durable snapshot may be for a look to begin."""
-
-_LONGEST_LOOK = 300.0
+_LONGEST_QUESTION = 900.0  # seconds, with all pages and retries
 _NAP = timedelta(milliseconds=20)
-_WAITING_OUTCOMES = 64
+_WAITING_OUTCOMES = 16  # then the sources wait, too
 _STOP_SECONDS = 5.0
 _REFRESH_SECONDS = 3.0
 _VERSION = 1
 
 
-class _Saved(msgspec.Struct, array_like=True):
-    """A source's part of a snapshot: its calls, whether it can have made more since, and its poller's state."""
-
-    ledger: LedgerState
-    asking: bool
-    poller: bytes | None
-
-
 class _Snapshot(msgspec.Struct, array_like=True):
+    """The pollers' states, by source."""
+
     version: int
-    sources: dict[str, _Saved]
+    pollers: dict[str, bytes]
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """What a journal holds: the calls up to a moment, and whether a question was asked then."""
+
+    version: int
+    asking: bool
+    ledger: LedgerState
+
+
+class Journal:
+    """A source's ledger in a file.
+
+    Args:
+        path: of the file; without one, nothing is kept.
+        ledger: of the source.
+    """
+
+    def __init__(self, path: Path | None, ledger: Ledger) -> None:
+        self._path, self._ledger = path, ledger
+
+    def restore(self) -> bool:
+        """Load the ledger with what was kept; says whether there was anything."""
+        if self._path is None or not self._path.exists():
+            return False
+        raw = self._path.read_bytes()
+        if msgspec.msgpack.decode(raw)[0] != _VERSION:
+            return False
+        kept = msgspec.msgpack.decode(raw, type=_Entry)
+        self._ledger.load(kept.ledger, _LONGEST_QUESTION if kept.asking else 0.0)
+        return True
+
+    def note(self, asking: bool) -> None:
+        """Keep the ledger as it is; durable when this returns."""
+        if self._path is None:
+            return
+        new = self._path.with_suffix(".new")
+        with new.open("wb") as file:
+            file.write(msgspec.msgpack.encode(_Entry(_VERSION, asking, self._ledger.dump())))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
 
 
 class WatchFile:
@@ -95,7 +129,8 @@ class PollingSource(FixedPartitionedSource[Outcome, bytes]):
         interval: shortest seconds between two looks at one target, where a feed does not say otherwise.
         on_start: called once, before anything else.
         refresh: called at the start and every few seconds after that.
-        spent: how many calls a source has made in the last 24 hours as far as is known, asked where no snapshot says so.
+        folder: where the journals stand; without one, none is kept.
+        spent: how many calls a source has made in the last 24 hours as far as is known, asked where there is no journal.
     """
 
     sources: Callable[[], Sequence[Polled]] = field(repr=False)
@@ -103,6 +138,7 @@ class PollingSource(FixedPartitionedSource[Outcome, bytes]):
     interval: float
     on_start: Callable[[], None] = lambda: None
     refresh: Callable[[], None] = lambda: None
+    folder: Path | None = None
     spent: Callable[[str], int] = lambda _: 0
 
     def list_parts(self) -> list[str]:
@@ -116,42 +152,47 @@ class PollingSource(FixedPartitionedSource[Outcome, bytes]):
 
 
 class _Partition(StatefulSourcePartition[Outcome, bytes]):
-    def __init__(self, source: PollingSource, before: dict[str, _Saved]) -> None:
-        self._saved = before  # that of sources that are not configured now stays
+    def __init__(self, source: PollingSource, states: dict[str, bytes]) -> None:
+        self._states = states  # those of sources that are not configured now stay
         self._outcomes: queue.Queue[Outcome | BaseException] = queue.Queue(_WAITING_OUTCOMES)
         self._ended = threading.Event()
         self._stop_by: float | None = None
-        self._leased_until = 0.0
-        self._snapshot_at: float | None = None
-        self._threads: list[tuple[Polled, threading.Thread]] = []
+        self._sources = list(source.sources())
         source.refresh()
+        self._threads = [self._start(polled, source) for polled in self._sources]
         threading.Thread(target=self._refresh, args=(source.refresh,), name="watchlist", daemon=True).start()
-        for polled in source.sources():
-            saved = before.get(polled.name)
-            _restore(polled, saved, source.spent)
-            interval = polled.interval if isinstance(polled, Feed) else source.interval
-            state = saved.poller if saved is not None else None
-            before[polled.name] = _Saved(polled.ledger.dump(), True, state)
-            poller = Poller(polled, source.watch, interval, state)
-            thread = threading.Thread(target=self._run, args=(poller,), name=f"poll-{polled.name}", daemon=True)
-            self._threads.append((polled, thread))
-            thread.start()
 
-    def _refresh(self, refresh: Callable[[], None]) -> None:
-        while not self._ended.wait(_REFRESH_SECONDS):
-            try:
-                refresh()
-            except BaseException as error:
-                return self._offer(error)
+    def _start(self, polled: Polled, source: PollingSource) -> threading.Thread:
+        """Start a source's thread, with the calls that were made before counted."""
+        path = source.folder / f"calls-{polled.name}" if source.folder is not None else None
+        journal = Journal(path, polled.ledger)
+        now = time.time()
+        if not journal.restore() and (calls := source.spent(polled.name)):
+            polled.ledger.load(LedgerState(now, {int(now // 60): calls}, None), 0.0)
+        # Another process may have called a moment ago.
+        not_before = now + 1 / polled.budget.calls_a_second if polled.ledger.spent else 0.0
+        interval = polled.interval if isinstance(polled, Feed) else source.interval
+        state = self._states.get(polled.name)
+        poller = Poller(polled, source.watch, interval, state, not_before=not_before, note=journal.note)
+        thread = threading.Thread(target=self._run, args=(poller,), name=f"poll-{polled.name}", daemon=True)
+        thread.start()
+        return thread
 
     def _run(self, poller: Poller) -> None:
         """A source's thread."""
         try:
             while not self._ended.is_set():
-                outcome, wait = poller.turn(time.monotonic() < self._leased_until)
+                outcome, wait = poller.turn()
                 if outcome is not None:
                     self._offer(outcome)
                 self._ended.wait(wait)
+        except BaseException as error:
+            self._offer(error)
+
+    def _refresh(self, refresh: Callable[[], None]) -> None:
+        try:
+            while not self._ended.wait(_REFRESH_SECONDS):
+                refresh()
         except BaseException as error:
             self._offer(error)
 
@@ -164,13 +205,10 @@ class _Partition(StatefulSourcePartition[Outcome, bytes]):
                     return
 
     def next_batch(self) -> list[Outcome]:
-        if self._snapshot_at is not None:
-            # Bytewax asks for the next epoch's first batch only when the last epoch is committed: now it is durable.
-            self._leased_until, self._snapshot_at = self._snapshot_at + LEASE_SECONDS, None
         if _stopping.is_set() and self._stop_by is None:
             self._stop_by = time.monotonic() + _STOP_SECONDS
             self._ended.set()
-        still_asking = any(thread.is_alive() for _, thread in self._threads)
+        still_asking = any(thread.is_alive() for thread in self._threads)
         taken = list(self._taken())
         if self._stop_by is not None and not taken and not (still_asking and time.monotonic() < self._stop_by):
             raise StopIteration
@@ -184,39 +222,25 @@ class _Partition(StatefulSourcePartition[Outcome, bytes]):
                 return
             if isinstance(outcome, BaseException):
                 raise outcome
-            self._saved[outcome.status.source].poller = outcome.state
+            self._states[outcome.status.source] = outcome.state
             yield outcome
 
     def next_awake(self) -> datetime | None:
         return datetime.now(UTC) + _NAP
 
     def snapshot(self) -> bytes:
-        self._snapshot_at = time.monotonic()
-        for polled, thread in self._threads:
-            saved = self._saved[polled.name]
-            saved.asking = thread.is_alive()  # asked first: what comes after the dump is not in it
-            saved.ledger = polled.ledger.dump()
-        return msgspec.msgpack.encode(_Snapshot(_VERSION, self._saved))
+        return msgspec.msgpack.encode(_Snapshot(_VERSION, self._states))
 
     def close(self) -> None:
         self._ended.set()
-        for polled, thread in self._threads:
+        for polled, thread in zip(self._sources, self._threads, strict=True):
             thread.join(1)
             if not thread.is_alive():
                 polled.close()
 
 
-def _restore(polled: Polled, saved: _Saved | None, spent: Callable[[str], int]) -> None:
-    """Go on with the count of calls where it was left."""
-    if saved is not None:
-        polled.ledger.load(saved.ledger, LEASE_SECONDS + _LONGEST_LOOK if saved.asking else 0.0)
-    elif calls := spent(polled.name):
-        now = time.time()
-        polled.ledger.load(LedgerState(now, {int(now // 60): calls}, None), 0.0)
-
-
-def _loaded(state: bytes | None) -> dict[str, _Saved]:
+def _loaded(state: bytes | None) -> dict[str, bytes]:
     """What an earlier process saved, unless another version wrote it."""
     if state is None or msgspec.msgpack.decode(state)[0] != _VERSION:
         return {}
-    return msgspec.msgpack.decode(state, type=_Snapshot).sources
+    return msgspec.msgpack.decode(state, type=_Snapshot).pollers

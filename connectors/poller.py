@@ -122,6 +122,8 @@ class Poller:
         state: that of an earlier `Outcome`, to go on from.
         clock: Unix seconds.
         draw: random numbers from 0 to 1, for the jitter of pauses.
+        not_before: the first call comes no sooner.
+        note: called with True before each question to the source, and with False after it.
     """
 
     def __init__(
@@ -132,20 +134,18 @@ class Poller:
         state: bytes | None = None,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
+        not_before: float = 0.0,
+        note: Callable[[bool], None] = lambda asking: None,
     ) -> None:
-        self._source, self._watch, self._clock, self._draw = source, watch, clock, draw
-        before, now = _load(state), clock()
+        self._source, self._watch, self._clock, self._draw, self._note = source, watch, clock, draw, note
         self._held_until = self._resume_at = 0.0
         self._state: str = "starting"
         self._detail: str | None = None
-        if before is None:
-            self._planner = Planner(source.budget, interval)
-        else:
-            not_before = now + 1 / source.budget.calls_a_second
-            self._planner = Planner(source.budget, interval, before.planner, not_before)
-            if before.held_until > now:
-                self._held_until = self._resume_at = before.held_until
-                self._state, self._detail = "held", before.detail
+        before = _load(state)
+        self._planner = Planner(source.budget, interval, None if before is None else before.planner, not_before)
+        if before is not None and before.held_until > clock():
+            self._held_until = self._resume_at = before.held_until
+            self._state, self._detail = "held", before.detail
         self._event_ids: dict[str, str] = {}
         self._queries: dict[str, tuple[int, Query]] = {}
         self._listed: dict[str, Listed] = {}
@@ -156,8 +156,8 @@ class Poller:
         self._last_answer: float | None = None
         self._told: tuple[str, str | None] | None = None
 
-    def turn(self, may_ask: bool) -> tuple[Outcome | None, float]:
-        """Make at most one look or search, if it is time and allowed: (what came of it, seconds to wait for the next)."""
+    def turn(self) -> tuple[Outcome | None, float]:
+        """Make at most one look or search, if it is time: (what came of it, seconds to wait for the next turn)."""
         now = self._clock()
         if not self._reload_at - _RELOAD_SECONDS <= now < self._reload_at:
             self._reload(now)
@@ -165,16 +165,14 @@ class Poller:
             self._planner.plan(self._source.ledger.dump(), now)
         events: list[PriceEvent] = []
         if now >= self._resume_at:
-            if not may_ask:
-                self._wait()
-            elif (query := self._planner.search_due(self._queries, now)) is not None:
+            if (query := self._planner.search_due(self._queries, now)) is not None:
                 self._search(query)
             elif targets := self._planner.due(now):
                 events = self._look(targets)
             else:
                 self._rest(now)
         outcome = self._outcome(events)
-        wake = max(self._resume_at, self._planner.next_call(self._clock())) if may_ask else now + 0.2
+        wake = max(self._resume_at, self._planner.next_call(self._clock()))
         return outcome, min(max(wake - self._clock(), 0.0), 1.0)
 
     # --- what to follow
@@ -285,6 +283,7 @@ class Poller:
         Raises:
             Missing: what was asked for is not there.
         """
+        self._note(True)
         try:
             answer = ask()
         except (Unavailable, Held, Refused) as error:
@@ -299,6 +298,8 @@ class Poller:
             log.error("%s: %s in %s, line %s", self._source.name, type(error).__name__, place.filename, place.lineno)
             self._failed(Unavailable(f"the connector failed ({type(error).__name__}); the log says where"))
             return None
+        finally:
+            self._note(False)
         self._answered()
         return answer
 
@@ -323,11 +324,6 @@ class Poller:
         log.warning("%s: %s; asked again in %.0f s", self._source.name, error, pause)
 
     # --- saying
-
-    def _wait(self) -> None:
-        """Nothing may be asked for now."""
-        if self._state != "starting":
-            self._state, self._detail = "waiting", "what was seen has not been taken yet: is Kafka there?"
 
     def _rest(self, now: float) -> None:
         """There is nothing to ask for now."""

@@ -53,12 +53,14 @@ def build(settings: Settings) -> Dataflow:
 def source(settings: Settings) -> PollingSource:
     """Polls every source that the settings name for what the watchlist follows."""
     watchlist = Watchlist(settings.postgres_dsn)
+    store = start.store()
     return PollingSource(
         sources=lambda: configured(settings),
         watch=watchlist,
         interval=settings.poll_interval_seconds,
         on_start=lambda: start.once(settings.postgres_dsn, settings.postgres_retry_seconds, "ingest"),
         refresh=WatchFile(settings.watchlist_file, watchlist),
+        folder=store[0] if store is not None else None,
         spent=lambda name: calls_spent(settings.postgres_dsn, name),
     )
 

@@ -49,7 +49,7 @@ def _prepare(dsn: str, retry_seconds: float, flow: str) -> None:
         raise SystemExit(f"conscope: Postgres: {first_line(error)}") from None
     finally:
         database.close()
-    bind(recovery_store(sys.argv if _run_by_bytewax() else [], dict(os.environ)), schema.database_id(dsn), flow)
+    bind(store(), schema.database_id(dsn), flow)
     # Most objects that live at start live for ever; looking them over again and again took 40 % of the CPU.
     gc.collect()
     gc.freeze()
@@ -71,13 +71,18 @@ def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     check()
-    _held.append(_lock(recovery_store(sys.argv, dict(os.environ))))
+    _held.append(_lock(store()))
     stop_on_sigterm()
 
 
 def _run_by_bytewax() -> bool:
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     return spec is not None and spec.name == "bytewax.run"
+
+
+def store() -> tuple[Path, str] | None:
+    """(folder, process id) of this process's recovery store, if `bytewax.run` was given one."""
+    return recovery_store(sys.argv, dict(os.environ)) if _run_by_bytewax() else None
 
 
 def recovery_store(arguments: list[str], environment: dict[str, str]) -> tuple[Path, str] | None:

@@ -1,4 +1,4 @@
-"""The Bytewax source of what is polled: when a call may be made, what a snapshot holds, and how it ends."""
+"""The Bytewax source of what is polled: what a snapshot and a journal hold, and how it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from connectors import ingest
-from connectors.ingest import PollingSource, WatchFile
+from connectors.ingest import Journal, PollingSource, WatchFile
 from connectors.poller import Outcome
 from connectors.source import Answer, Budget
 from connectors.watchlist import Entry, Synced
@@ -67,98 +67,88 @@ def until(what: str, partition: Any, enough: Callable[[list[Outcome]], bool]) ->
     return taken
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain"
+        time.sleep(0.01)
+
+
 def priced(count: int) -> Callable[[list[Outcome]], bool]:
     return lambda taken: sum(len(outcome.events) for outcome in taken) >= count
-
-
-def test_no_call_is_made_before_the_first_snapshot_is_durable(start: Start) -> None:
-    """A process that is killed again and again as it starts would otherwise call without anybody counting."""
-    source = fake()
-    partition = start(source, watch=watching("a"))
-    until("a word", partition, lambda taken: len(taken) > 0)
-    time.sleep(0.3)
-    partition.next_batch()
-    partition.snapshot()
-    time.sleep(0.3)
-    assert source.looks == []
-    until("a price after the snapshot's epoch", partition, priced(1))
-
-
-def test_calls_end_when_snapshots_do(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With Kafka away no snapshot is completed: what cannot be handed on is not asked for."""
-    monkeypatch.setattr(ingest, "LEASE_SECONDS", 0.5)
-    source = fake()
-    partition = start(source, watch=watching("a"))
-    partition.snapshot()
-    until("a price", partition, priced(1))
-    time.sleep(1.0)
-    made = len(source.looks)
-    until("that it waits", partition, lambda taken: any(outcome.status.state == "waiting" for outcome in taken))
-    assert len(source.looks) == made
-    partition.snapshot()
-    until("more prices", partition, priced(2))
 
 
 def test_a_snapshot_has_what_was_handed_out_and_nothing_after_it(start: Start) -> None:
     source, watch = fake(), watching("a", "b")
     partition = start(source, watch=watch, interval=3600.0)
-    partition.snapshot()
-    partition.next_batch()
-    deadline = time.monotonic() + PATIENCE
-    while not source.looks and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: len(source.looks) > 0)
     early = partition.snapshot()  # both were looked at, and nothing was handed out yet
     until("both", partition, priced(2))
     late = partition.snapshot()
 
     again = fake()
     partition = start(again, state=early, watch=watch, interval=3600.0)
-    partition.snapshot()
     until("both once more", partition, priced(2))
 
     done = fake()
     partition = start(done, state=late, watch=watch, interval=3600.0)
-    partition.snapshot()
     until("a word", partition, lambda taken: any(outcome.status.state == "polling" for outcome in taken))
     assert done.looks == [], "what was handed out before the snapshot was looked at again"
 
 
-def test_a_ledger_is_that_of_the_moment_of_the_snapshot(start: Start) -> None:
+# --- the journal
+
+
+def test_after_a_kill_every_call_is_known_and_none_is_invented(tmp_path: Path) -> None:
     source = fake()
-    partition = start(source)
+    journal = Journal(tmp_path / "calls-fake", source.ledger)
+    assert journal.restore() is False
     for _ in range(7):
+        journal.note(True)
         source.ledger.take()
-    state = partition.snapshot()
-    partition.close()
+        journal.note(False)
+    time.sleep(0.1)
     after = fake()
-    start(after, state=state)
-    assert after.ledger.spent >= 7
+    assert Journal(tmp_path / "calls-fake", after.ledger).restore() is True
+    assert after.ledger.spent == 7
 
 
-def test_after_a_kill_the_calls_that_nobody_saw_are_counted(start: Start) -> None:
+def test_after_a_kill_in_the_midst_of_a_question_what_it_can_have_asked_is_counted(tmp_path: Path) -> None:
     source = fake()
-    state = start(source).snapshot()
+    Journal(tmp_path / "calls-fake", source.ledger).note(True)
     time.sleep(0.2)
     after = fake()
-    start(after, state=state)
+    Journal(tmp_path / "calls-fake", after.ledger).restore()
     assert after.ledger.spent >= 20, "100 a second for at least 0.2 s"
 
 
-def test_after_an_orderly_end_nothing_is_counted_that_was_not_called(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = fake()
-    partition = start(source, watch=watching("a"), interval=3600.0)
-    partition.snapshot()
-    until("a price", partition, priced(1))
-    monkeypatch.setattr(ingest, "_stopping", Stopped())
-    with pytest.raises(StopIteration):
-        until("the end", partition, lambda taken: False)
-    state = partition.snapshot()
-    time.sleep(0.2)
+def test_a_journal_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    source, path = fake(), tmp_path / "calls-fake"
+    journal = Journal(path, source.ledger)
+    source.ledger.take()
+    journal.note(False)
+    path.write_bytes(path.read_bytes()[:1] + bytes([99]) + path.read_bytes()[2:])
     after = fake()
-    start(after, state=state)
-    assert after.ledger.spent == 1
+    assert Journal(path, after.ledger).restore() is False
+    assert after.ledger.spent == 0
+
+
+def test_the_source_keeps_a_journal_of_each_ledger(start: Start, tmp_path: Path) -> None:
+    source = fake()
+    until("a price", start(source, watch=watching("a"), interval=3600.0, folder=tmp_path), priced(1))
+    wait_for(lambda: (tmp_path / "calls-fake").exists())
+    after = fake()
+    start(after, folder=tmp_path, spent=lambda name: 1234)
+    assert after.ledger.spent == 1, "the journal knows better than the database"
+
+
+def test_without_a_journal_the_calls_are_those_that_the_database_knows_of(start: Start, tmp_path: Path) -> None:
+    one, other = fake("one"), fake("other")
+    start(one, other, folder=tmp_path, spent=lambda name: {"one": 1234}.get(name, 0))
+    assert (one.ledger.spent, other.ledger.spent) == (1234, 0)
+
+
+# --- the end
 
 
 def iter_batches(partition: Any) -> Iterator[list[Outcome]]:
@@ -179,16 +169,15 @@ class Stopped:
 def test_at_the_end_everything_that_was_seen_is_handed_out(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     source = fake()
     partition = start(source, watch=watching("a", "b"), interval=3600.0)
-    partition.snapshot()
-    partition.next_batch()
-    deadline = time.monotonic() + PATIENCE
-    while not source.looks and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: len(source.looks) > 0)
     monkeypatch.setattr(ingest, "_stopping", Stopped())
     taken = [outcome for batch in iter_batches(partition) for outcome in batch]
     assert sum(len(outcome.events) for outcome in taken) == 2
     partition.close()
     assert source.closed
+
+
+# --- several sources, and mistakes
 
 
 def test_each_source_has_its_own_thread_and_state(start: Start) -> None:
@@ -200,34 +189,29 @@ def test_each_source_has_its_own_thread_and_state(start: Start) -> None:
 
     other.answers = {None: stuck}
     partition = start(one, other, watch=watching("a"))
-    partition.snapshot()
     taken = until("prices of the one", partition, priced(3))
     assert {outcome.status.source for outcome in taken if outcome.events} == {"one"}
     assert len(other.looks) <= 1
 
 
 def test_the_state_of_a_source_without_its_key_is_kept_for_the_day_it_is_back(start: Start) -> None:
-    one, other = fake("one"), fake("other")
-    for _ in range(9):
-        other.ledger.take()
-    state = start(one, other).snapshot()
-    state = start(fake("one"), state=state).snapshot()
+    one, other, watch = fake("one"), fake("other"), watching("a")
+    partition = start(one, other, watch=watch, interval=3600.0)
+    until("prices of both", partition, priced(2))
+    without = start(fake("one"), watch=watch, interval=3600.0, state=partition.snapshot())
     back = fake("other")
-    start(fake("one"), back, state=state)
-    assert back.ledger.spent >= 9
-
-
-def test_without_a_snapshot_the_calls_are_those_that_the_database_knows_of(start: Start) -> None:
-    one, other = fake("one"), fake("other")
-    start(one, other, spent=lambda name: {"one": 1234}.get(name, 0))
-    assert (one.ledger.spent, other.ledger.spent) == (1234, 0)
+    partition = start(back, watch=watch, interval=3600.0, state=without.snapshot())
+    until("a word", partition, lambda taken: any(outcome.status.state == "polling" for outcome in taken))
+    assert back.looks == []
 
 
 def test_a_snapshot_of_another_version_is_left_alone(start: Start) -> None:
-    state = start(fake()).snapshot()
+    partition, watch = start(fake(), watch=watching("a"), interval=3600.0), watching("a")
+    until("a price", partition, priced(1))
+    state = partition.snapshot()
     source = fake()
-    start(source, state=state[:1] + bytes([99]) + state[2:])
-    assert source.ledger.spent == 0
+    partition = start(source, watch=watch, interval=3600.0, state=state[:1] + bytes([99]) + state[2:])
+    until("a price", partition, priced(1))
 
 
 def test_a_mistake_of_ours_ends_the_flow_with_its_reason(start: Start) -> None:
@@ -244,8 +228,6 @@ def test_a_full_queue_makes_the_sources_wait_and_loses_nothing(start: Start, mon
     amounts = iter(range(1, 1000))
     source.answers = {None: lambda targets: Answer([price("a", next(amounts))])}
     partition = start(source, watch=watching("a"), interval=0.001)
-    partition.snapshot()
-    partition.next_batch()
     time.sleep(0.4)
     assert len(source.looks) < 8
     taken = until("prices", partition, priced(20))

@@ -30,11 +30,11 @@ class Bench:
     def make(self, state: bytes | None = None) -> Poller:
         return Poller(self.source, self.watch, self.interval, state, self.clock, lambda: 1.0)
 
-    def run(self, seconds: float, may_ask: bool = True) -> None:
+    def run(self, seconds: float) -> None:
         """Let so many seconds pass."""
         until = self.clock.now + seconds
         while self.clock.now < until:
-            outcome, wait = self.poller.turn(may_ask)
+            outcome, wait = self.poller.turn()
             if outcome is not None:
                 self.outcomes.append(outcome)
             self.clock.now = min(self.clock.now + max(wait, 1e-3), until)
@@ -61,20 +61,31 @@ def test_prices_come_under_conscopes_event_ids_and_nothing_else_is_changed(bench
     assert (bench.status.state, bench.status.watched, bench.status.priced) == ("polling", 2, 2)
 
 
-def test_nothing_is_asked_before_it_is_allowed(bench: Bench) -> None:
+def test_every_question_is_noted_before_and_after_it(bench: Bench) -> None:
+    noted: list[tuple[bool, int]] = []
+    bench.poller = Poller(
+        bench.source,
+        bench.watch,
+        60.0,
+        clock=bench.clock,
+        note=lambda asking: noted.append((asking, bench.source.ledger.spent)),
+    )
     bench.watch.follow("a")
-    bench.run(60, may_ask=False)
+    bench.watch.asked = [(7, Query("Nora Vale"))]
+    bench.source.answers = {None: Held("stop", 600)}
+    bench.run(30)
+    assert noted == [(True, 0), (False, 1), (True, 1), (False, 2)], "a search and a look"
+
+
+def test_the_first_call_waits_for_its_time(bench: Bench) -> None:
+    bench.source.budget = Budget(5000, 1 / 30)
+    bench.source.__post_init__()
+    bench.watch.follow("a")
+    bench.poller = Poller(bench.source, bench.watch, 60.0, clock=bench.clock, not_before=bench.clock.now + 30)
+    bench.run(29)
     assert bench.source.looks == []
-    assert bench.status.state == "starting"
-    bench.run(1)
+    bench.run(3)
     assert bench.source.looks == [["a"]]
-    bench.run(120, may_ask=False)
-    assert bench.source.looks == [["a"]]
-    assert (bench.status.state, bench.status.detail) == (
-        "waiting", "what was seen has not been taken yet: is Kafka there?",
-    )  # fmt: skip
-    bench.run(1)
-    assert bench.status.state == "polling"
 
 
 def test_what_is_added_to_the_watchlist_is_looked_at_within_seconds(bench: Bench) -> None:
@@ -132,7 +143,7 @@ def test_a_price_that_cannot_be_linked_now_waits_for_another_look(bench: Bench) 
     bench.watch.follow("a", event=None)
     bench.watch.event_of = lambda one: "other-77"
     bench.source.answers = {None: Answer([price("a")], listed=[listed("a")])}
-    bench.poller.turn(False)
+    bench.poller._reload(bench.clock.now)
     bench.watch.away = True
     bench.run(5)
     assert bench.events == []
@@ -197,7 +208,7 @@ def test_a_search_that_finds_nothing_says_so(bench: Bench) -> None:
 def test_what_a_search_found_is_followed_when_postgres_is_back(bench: Bench) -> None:
     bench.watch.asked = [(7, Query("Nora Vale"))]
     bench.source.found = [listed("x")]
-    bench.poller.turn(False)
+    bench.poller._reload(bench.clock.now)
     bench.watch.away = True
     bench.run(60)
     assert bench.watch.linked == []

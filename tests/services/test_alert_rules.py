@@ -24,7 +24,7 @@ SECONDS = float(os.environ.get("CONSCOPE_RULES_SECONDS", "25"))
 RATE = float(os.environ.get("CONSCOPE_RULES_RATE", "1500"))
 SEED = int(os.environ.get("CONSCOPE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
-Fired = set[tuple[str, int | None, int | None, int]]
+Fired = set[tuple[str, int | None, int | None, int, str]]
 
 
 def change_rules(rules: Rules, dice: random.Random) -> None:
@@ -50,11 +50,11 @@ def change_rules(rules: Rules, dice: random.Random) -> None:
 
 
 def fired(pipeline: Pipeline) -> Fired:
-    """Every alert: (id, rule, version, the price that caused it)."""
+    """Every alert: (id, rule, version, the price that caused it, its event)."""
     with psycopg.connect(pipeline.dsn) as connection:
         return set(
             connection.execute(
-                "SELECT alert_id::text, rule_id, rule_version, price_id FROM price_drop_alerts"
+                "SELECT alert_id::text, rule_id, rule_version, price_id, event_id FROM price_drop_alerts"
             ).fetchall()
         )
 

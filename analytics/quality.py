@@ -40,7 +40,7 @@ _NAME = (
 _NOTES = _says(
     "(?:parking|car ?park|garage|shuttle|valet)(?: pass(?:es)?| permits?)? only",
     "not an? (?:event |concert |game |show )?(?:ticket|admission)",
-    "(?:not|n't|no) (?:valid for|include|includes|including) (?:any )?(?:event )?(?:admission|entry|(?:a )?tickets?)",
+    "(?:not|no|[a-z]+n't) (?:valid for|include|includes|including) (?:any )?(?:event )?(?:admission|entry|(?:a )?tickets?)",
 )
 _NOT_A_TICKET = {
     name: re.compile(says, re.IGNORECASE)

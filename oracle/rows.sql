@@ -119,7 +119,7 @@ CREATE OR REPLACE TABLE held AS
                      OR coalesce(regexp_matches(event_name, '^(parking|car ?park) ?[:(-]|[:(-] ?(parking|car ?park)\)?$', 'i'), false)
                      OR says(seller_notes, '(parking|car ?park|garage|shuttle|valet)( (pass|passes|permits?))? only')
                      OR says(seller_notes, 'not (a|an) ((event|concert|game|show) )?(ticket|admission)')
-                     OR says(seller_notes, '(not|n''t|no) (valid for|include|includes|including) (any )?(event )?(admission|entry|(a )?tickets?)')
+                     OR says(seller_notes, '(not|no|[a-z]+n''t) (valid for|include|includes|including) (any )?(event )?(admission|entry|(a )?tickets?)')
                    THEN 'not_a_ticket'
               END AS reason
     FROM accepted;

@@ -1,4 +1,5 @@
-"""A seeded load with everything in it that a topic may hold: repeats, disorder, late and broken messages, tombstones."""
+"""A seeded load with everything in it that a topic may hold: repeats, disorder, late and broken messages, tombstones,
+mistakes that flicker, crashes that stay, other currencies, parking."""
 
 from __future__ import annotations
 
@@ -63,7 +64,10 @@ class Load:
         number, listing = dice.randrange(self._events), dice.randrange(30)
         event = f"event_{number}"
         price = self._prices.get((number, listing), dice.uniform(20, 300)) * dice.choice((1, 1, 1.02, 0.97, 0.9, 1.1))
-        self._prices[number, listing] = price
+        if dice.random() < 0.001:
+            price *= dice.choice((0.01, 0.2, 6))  # and stays there
+        self._prices[number, listing] = price = min(max(price, 0.5), 50_000.0)
+        shown = price * dice.choice((0.01, 0.2, 100)) if dice.random() < 0.004 else price
         delay = dice.choice((0, 0, 0, 0, 0.5, 2, 4, 8, 30)) if dice.random() < 0.3 else 0
         body = {
             "event_id": event,
@@ -73,13 +77,17 @@ class Load:
             "section": ("GA", "101", "102", None)[listing % 4],
             "row": "A" if listing % 2 else None,
             "listing_id": f"L{listing}" if listing % 5 else None,
-            "price": dice.choice((0, -5, 2e7)) if dice.random() < 0.005 else round(price, 2),
-            "fees": round(price * 0.2, 2) if listing % 2 else None,
-            "currency": "CAD" if listing == 7 else "USD",
+            "price": dice.choice((0, -5, 2e7)) if dice.random() < 0.005 else round(shown, 2),
+            "fees": round(shown * 0.2, 2) if listing % 2 else None,
+            "currency": "CAD" if listing == 7 else "EUR" if dice.random() < 0.002 else "USD",
             "level": "event" if listing == 11 else "listing",
             "quantity": 1 + listing % 4,
             "timestamp": (self._now - timedelta(seconds=delay)).isoformat(timespec="milliseconds"),
         }
+        if dice.random() < 0.003:
+            body |= dice.choice(
+                ({"section": "Parking Lot B"}, {"event_name": f"PARKING: Event {number}"}, {"section": "Parker Hall"})
+            )
         key = None if number < self._unkeyed else event.encode()
         self._last = (key, json.dumps(body).encode())
         return self._last

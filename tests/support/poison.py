@@ -159,6 +159,33 @@ ODD: dict[str, Any] = {
     "unknown fields": told("unknown", b'{"a": [1, null, {"b": "c"}]}'),
     "escaped text": told("section", rb'"\u0041\ud83c\udfab\/"'),
     "a price that is too high": message(price=99_000_000),
+    "parking": message(section="PARKING LOT 5"),
+    "a hundredth of the price before": message(price=1),
+    "a hundred times the price before": message(price=10_000),
+    "another currency": message(price=100, currency="EUR"),
     "price zero": message(price=0),
 }  # fmt: skip
 """Messages to be accepted (some then quarantined)."""
+
+PARKING = [
+    ("section", "Parking"), ("section", "PARKING LOT 5"), ("section", "Lot C - Parking"), ("section", "car park"),
+    ("section", "Carparks"), ("section", "East Garage"), ("section", "Shuttle"), ("section", "VALET"),
+    ("section", "Park & Ride"), ("section", "Hotel Package"), ("section", "(parking)"), ("row", "Garage"), ("row", "parking"),
+    ("event_name", "Parking: Nora Vale"), ("event_name", "Nora Vale - Parking"), ("event_name", "Nora Vale (Parking)"),
+    ("event_name", "PARKING PASSES ONLY Nora Vale"), ("event_name", "Nora Vale Parking Pass"),
+    ("event_name", "Shuttle tickets to Nora Vale"), ("event_name", "Nora Vale Hotel Packages"),
+    ("seller_notes", "Parking pass only, no entry"), ("seller_notes", "parking only"), ("seller_notes", "This is not a ticket."),
+    ("seller_notes", "Does not include a ticket"), ("seller_notes", "not valid for admission"),
+    ("seller_notes", "doesn't include event entry"),
+]  # fmt: skip
+"""What is sold beside tickets, and says so."""
+
+TICKETS = [
+    ("section", "Parker Hall"), ("section", "Parkview 12"), ("section", "Lot 49"), ("section", "Carpark2"),
+    ("section", "Ballpark"),
+    ("row", "P"), ("event_name", "Linkin Park"), ("event_name", "Parking Lot Festival"), ("event_name", "UK Garage Night"),
+    ("event_name", "The Shuttle"), ("event_name", "Garage: the Musical"), ("event_name", "Live at the Car Park, Level 5"),
+    ("seller_notes", "Close to parking and the garage"), ("seller_notes", "parking not included"),
+    ("seller_notes", "Includes a free parking pass"), ("seller_notes", "mobile tickets only"), ("event_name", "Spark Parkings"),
+]  # fmt: skip
+"""What only speaks of it."""

@@ -19,14 +19,15 @@ import pytest
 from confluent_kafka import Producer
 from psycopg.sql import SQL, Identifier
 
+from analytics import quality
 from analytics.decode import decode
 from local.postgres import EmbeddedPostgres
 from oracle.compare import Oracle, report
 from sinks.schema import migrate
 from tests.support import naive
 from tests.support.inprocess import run_prices
-from tests.support.logs import LATENESS, NOON, Log, Message, micros, random_log
-from tests.support.poison import ODD, POISON
+from tests.support.logs import LATENESS, NOON, Log, Message, message, micros, random_log
+from tests.support.poison import ODD, PARKING, POISON, TICKETS
 
 LOGGED = micros(NOON) // 1000
 
@@ -81,6 +82,22 @@ def test_each_message_is_judged_and_read_as_the_flow_does() -> None:
     theirs = accepted.select(*(f'"{c}"' for c in (*columns, "total", "time", "event_date"))).fetchall()
     for one, other in zip(ours.iter_rows(), theirs, strict=True):
         assert one == other, names[one[0]]
+
+
+def test_what_is_no_ticket_is_so_to_both() -> None:
+    texts = [
+        *PARKING,
+        *TICKETS,
+        ("event_name", "Nora Vale - Parking\n"),
+        ("section", "Parkinġ"),
+        ("section", "é parking é"),
+    ]
+    values = [message(**{field: text}) for field, text in texts]
+    log = Log(1, [Message(0, i, b"e1", v, LOGGED, None) for i, v in enumerate(values)], False)
+    held = rows(Oracle(log.frame(), stream=0), "SELECT id FROM held WHERE reason = 'not_a_ticket' ORDER BY id")
+    count = len(values)
+    ours = quality.split(decode(values, [b"e1"] * count, [LOGGED] * count, list(range(count))).rows)[1]
+    assert [texts[id] for (id,) in held] == [texts[id] for id in ours["id"]]
 
 
 def test_no_pyarrow_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,14 @@ def change_rules(rules: Rules, dice: random.Random) -> None:
         pytest.fail(f"the test made a rule that means nothing: {error}")
 
 
+def at_work(pipeline: Pipeline) -> None:
+    """Return when the flow has written its first prices."""
+    deadline = time.monotonic() + 60
+    while not pipeline.progress():
+        assert time.monotonic() < deadline, f"no price in 60 s:\n{pipeline.flows[-1].tail(30)}"
+        time.sleep(0.2)
+
+
 def fired(pipeline: Pipeline) -> Fired:
     """Every alert: (id, rule, version, the price that caused it, its event)."""
     with psycopg.connect(pipeline.dsn) as connection:
@@ -81,7 +89,7 @@ def test_kills_and_a_replay_with_an_empty_state_give_the_same_alerts_and_send_no
         load = Stream(kafka.bootstrap, topic, SEED, rate=RATE)
         flow = pipeline.start(recovery=1)
         load.start()
-        pipeline.await_caught_up()
+        at_work(pipeline)
         rules = Rules(database.dsn)
         began = time.monotonic()
         while time.monotonic() - began < SECONDS:
@@ -135,7 +143,7 @@ def test_a_replay_over_what_is_there_delivers_nothing_again(kafka: Kafka, databa
         pipeline.start(recovery=1)
         load = Stream(kafka.bootstrap, topic, 5, rate=500)
         load.start()
-        pipeline.await_caught_up()
+        at_work(pipeline)
         rules = Rules(database.dsn)
         for number in range(20):
             rules.add({"event_id": f"event_{number}", "target_price": 150})

@@ -35,7 +35,7 @@ import settings as configuration
 from sinks import channels, outbox, words
 from sinks.channels import Channels
 from sinks.postgres import OUTBOX_CHANNEL, first_line
-from sinks.quiet import digest_until, quiet_until
+from sinks.quiet import digest_minutes, digest_until, quiet_until
 from sinks.sender import Answer, BadAddress, Outcome, Sender
 from sinks.words import Alert
 
@@ -183,12 +183,16 @@ class Delivery:
         young = [alert for alert in alerts if (now - (alert.waits_since or now)).total_seconds() <= self._max_age]
         if len(young) < len(alerts):
             log.info("delivery: %d alerts were too old to be sent", outbox.expire(connection, self._max_age, channel))
-        holds: dict[int | None, tuple[datetime, str] | None] = {}
+        digests: dict[int | None, float] = {
+            alert.rule_id: minutes
+            for alert in young
+            if alert.rule_id is not None and alert.notice is None and (minutes := digest_minutes(alert.plan or {}))
+        }
+        rules = [rule for rule in digests if rule is not None]
+        last = outbox.last_sent(connection, channel, rules, max(digests.values())) if digests else {}
         due, held = [], defaultdict(list)
         for alert in young:
-            if alert.rule_id not in holds:
-                holds[alert.rule_id] = _hold(connection, channel, alert, now)
-            if hold := holds[alert.rule_id]:
+            if hold := _hold(alert, now, digests.get(alert.rule_id), last.get(alert.rule_id or 0)):
                 held[hold].append(alert.alert_id)
             else:
                 due.append(alert)
@@ -272,19 +276,17 @@ class Delivery:
 
 
 def _hold(
-    connection: psycopg.Connection[Any], channel: str, alert: Alert, now: datetime
+    alert: Alert, now: datetime, minutes: float | None, last_sent: datetime | None
 ) -> tuple[datetime, str] | None:
-    """Until when a rule's alerts wait, and why; None when they may go."""
-    plan = alert.plan or {}
-    if isinstance(quiet := plan.get("quiet"), dict):
+    """Until when an alert waits, and why; None when it may go. `minutes`: its rule's digest; `last_sent`: by its rule."""
+    if isinstance(quiet := (alert.plan or {}).get("quiet"), dict):
         with suppress(ValueError):  # what makes no sense holds nothing back
             if until := quiet_until(now, quiet):
                 return until, f"quiet hours until {quiet['to']} {quiet.get('time_zone') or 'UTC'}"
-    minutes = plan.get("digest_minutes")
-    if not minutes or alert.rule_id is None or alert.notice is not None:
+    if minutes is None or alert.notice is not None:
         return None
-    until = digest_until(now, minutes, outbox.last_sent(connection, channel, alert.rule_id))
-    return (until, f"joined with others, one message in {minutes} minutes") if until else None
+    until = digest_until(now, minutes, last_sent)
+    return (until, f"joined with others, one message in {minutes:g} minutes") if until else None
 
 
 class _Bell:

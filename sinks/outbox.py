@@ -133,14 +133,14 @@ def release(connection: Connection) -> int:
     ).rowcount
 
 
-def last_sent(connection: Connection, channel: str, rule_id: int) -> datetime | None:
-    """When a rule last sent something through a channel; looks a week back."""
-    row = connection.execute(
-        "SELECT o.sent_at FROM outbox o JOIN price_drop_alerts a USING (alert_id) WHERE o.channel = %s "
-        "AND o.state = 'sent' AND o.sent_at > now() - interval '8 days' AND a.rule_id = %s ORDER BY o.sent_at DESC LIMIT 1",
-        (channel, rule_id),
-    ).fetchone()
-    return row[0] if row else None
+def last_sent(connection: Connection, channel: str, rules: Collection[int], minutes: float) -> dict[int, datetime]:
+    """When rules last sent something through a channel, those that did within so many minutes."""
+    found = connection.execute(
+        "SELECT a.rule_id, max(o.sent_at) FROM outbox o JOIN price_drop_alerts a USING (alert_id) WHERE o.channel = %s "
+        "AND o.state = 'sent' AND o.sent_at > now() - make_interval(secs => %s) AND a.rule_id = ANY(%s) GROUP BY a.rule_id",
+        (channel, 60 * minutes, list(rules)),
+    )
+    return dict(found.fetchall())
 
 
 # --- channels

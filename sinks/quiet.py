@@ -47,9 +47,15 @@ def quiet_until(now: datetime, quiet: Mapping[str, Any]) -> datetime | None:
     return None
 
 
-def digest_until(now: datetime, minutes: Any, last_sent: datetime | None) -> datetime | None:
+def digest_minutes(plan: Mapping[str, Any]) -> float | None:
+    """How often a rule sends at most; None when it says nothing of it, or nonsense. A week is the longest."""
+    minutes = plan.get("digest_minutes")
+    return min(minutes, 10_080) if isinstance(minutes, int | float) and minutes > 0 else None
+
+
+def digest_until(now: datetime, minutes: float, last_sent: datetime | None) -> datetime | None:
     """When the next digest may go, at the earliest; None when it may go now: one in `minutes`, counted from the last."""
-    if not isinstance(minutes, int | float) or minutes <= 0 or last_sent is None:
+    if last_sent is None:
         return None
-    next_one = last_sent + timedelta(minutes=min(minutes, 10_080))  # a week at most
+    next_one = last_sent + timedelta(minutes=minutes)
     return next_one if next_one > now else None

@@ -100,7 +100,7 @@ def notice(alert: Alert, path: Sequence[Decimal] = ()) -> Notice:
         return test_notice(alert.alert_id, alert.alert_timestamp)
     if alert.new_price is None or alert.currency is None:
         return _expired(alert)
-    event = clean(alert.event_name or alert.event_id or "An event", 120)
+    event = clean(alert.event_name or alert.event_id or "An event", 90)
     price, change = money(alert.new_price, alert.currency), _change(alert.drop_percent)
     move = f"{money(alert.old_price, alert.currency)} → {price}" if alert.old_price is not None else price
     place = " · ".join(_place(alert))

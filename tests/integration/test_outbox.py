@@ -267,11 +267,14 @@ def test_when_a_rule_last_sent_something(tables: Database, connection: psycopg.C
     mine, other = rule(connection), rule(connection)
     fire(tables, range(0, 1), rule_id=mine)
     fire(tables, range(1, 2), rule_id=other)
-    assert outbox.last_sent(connection, CHANNEL, mine) is None
-    outbox.record(connection, CHANNEL, ids(take(connection))[:1], SENT)
-    sent = [outbox.last_sent(connection, CHANNEL, one) for one in (mine, other)]
-    assert [moment is not None for moment in sent].count(True) == 1
-    assert outbox.last_sent(connection, "other", mine) is None
+    both = [mine, other]
+    assert outbox.last_sent(connection, CHANNEL, both, 60) == {}
+    outbox.record(connection, CHANNEL, ids(take(connection)), SENT)
+    connection.execute("UPDATE outbox SET sent_at = now() - interval '90 min' WHERE alert_id = %s", (str(identity(1)),))
+    assert outbox.last_sent(connection, CHANNEL, both, 60).keys() == {mine}
+    assert outbox.last_sent(connection, CHANNEL, both, 120).keys() == {mine, other}
+    assert outbox.last_sent(connection, CHANNEL, [other], 60) == {}
+    assert outbox.last_sent(connection, "other", both, 60) == {}
 
 
 # --- channels

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sinks.quiet import digest_until, quiet_until
+from sinks.quiet import digest_minutes, digest_until, quiet_until
 
 NIGHT = {"from": "22:00", "to": "07:00", "time_zone": "Europe/Berlin"}
 
@@ -98,5 +98,11 @@ def test_a_digest_waits_for_its_time() -> None:
     assert digest_until(now, 60, now - timedelta(minutes=20)) == now + timedelta(minutes=40)
     assert digest_until(now, 60, now - timedelta(minutes=60)) is None
     assert digest_until(now, 60, None) is None
-    for none in (0, -5, None, "60"):
-        assert digest_until(now, none, now) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "minutes"), [(60, 60), (0.5, 0.5), (10**9, 10_080), (0, None), (-5, None), ("60", None)]
+)
+def test_how_often_a_digest_comes(said: Any, minutes: float | None) -> None:
+    assert digest_minutes({"digest_minutes": said}) == minutes
+    assert digest_minutes({}) is None

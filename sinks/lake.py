@@ -215,6 +215,8 @@ class HeldWriter:
         self._directory = directory
         self._frames: list[pl.DataFrame] = []
         directory.mkdir(parents=True, exist_ok=True)
+        for scrap in directory.glob("*.tmp"):
+            scrap.unlink()
 
     def add(self, frames: Iterable[pl.DataFrame]) -> None:
         """Take price rows with their `reason`, in any order; what is known already changes nothing."""

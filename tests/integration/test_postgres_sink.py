@@ -156,6 +156,7 @@ def appended() -> dict[str, Callable[[range], kinds.Write | list[kinds.Write]]]:
     return {
         "price_history": history,
         "quarantine": quarantined,
+        "quarantine_releases": lambda offsets: kinds.releases([(o, o + 100) for o in offsets]),
         "dead_letters": letters,
         "price_changes": lambda offsets: kinds.price_changes(rows.compared(offsets)),
         "price_drop_alerts": lambda offsets: kinds.alerts(rows.dropped(offsets), None),
@@ -188,6 +189,39 @@ def test_a_row_twice_in_one_write_is_one_row(part: Make, connection: psycopg.Con
     sink.write_batch([history(range(4)), history(range(2, 6))])
     sink.snapshot()
     assert count(connection, "price_history") == 6
+
+
+def test_what_people_say_of_a_price_in_quarantine_is_not_undone_by_a_replay(
+    part: Make, connection: psycopg.Connection
+) -> None:
+    """Released by hand, it is a price as any other; confirmed to be wrong, it is none again."""
+    sink, make = part(), appended()["quarantine"]
+    sink.write_batch(
+        [make(range(3)), kinds.releases([(rows.price(1)["id"], rows.price(9)["id"])]), history(range(5, 7))]
+    )
+    sink.snapshot()
+    first, second, third = (rows.price(offset)["id"] for offset in range(3))
+
+    def say(function: str, id: int) -> Any:
+        return connection.execute(SQL("SELECT {}(%s)").format(Identifier(function)), (id,)).fetchone()
+
+    def states() -> list[tuple[Any, ...]]:
+        return connection.execute("SELECT id, state, released_by FROM quarantined ORDER BY id").fetchall()
+
+    assert states() == [(first, "held", None), (second, "released", rows.price(9)["id"]), (third, "held", None)]
+    for _ in range(2):
+        assert say("release_quarantined", first) == (True,)
+        assert say("confirm_quarantined", third) == (True,)
+        sink.write_batch([make(range(3)), history(range(5, 7))])
+        sink.snapshot()
+        assert [state for _, state, _ in states()] == ["released", "released", "confirmed"]
+        kept = connection.execute("SELECT id, price, seat, late FROM price_history ORDER BY id").fetchall()
+        assert [id for id, *_ in kept] == [first, *(rows.price(offset)["id"] for offset in (5, 6))]
+        assert kept[0][1:] == (Decimal("40.63"), "0", False)
+    assert say("confirm_quarantined", first) == (True,)
+    assert count(connection, "price_history") == 2, "a release by hand can be taken back"
+    assert say("release_quarantined", 12345) == say("confirm_quarantined", rows.price(5)["id"]) == (False,)
+    assert count(connection, "price_history") == 2, "only what is in quarantine is moved"
 
 
 def test_the_sending_of_an_alert_is_not_undone_by_a_replay(part: Make, connection: psycopg.Connection) -> None:

@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from analytics import lake, windows
-from sinks.lake import LakeWriter
+from sinks.lake import HeldWriter, LakeWriter
 from tests.support.logs import at, event, frame
 
 
@@ -21,7 +21,11 @@ def full(tmp_path: Path) -> Path:
     writer = LakeWriter(tmp_path / "full" / "prices")
     writer.add([rows.with_columns(reason=pl.Series([None, None], dtype=pl.String))])
     writer.add([rows.with_columns(id=pl.col("id") + 2, reason=pl.lit("zero_price"))])
+    writer.add([rows.with_columns(id=pl.col("id") + 4, reason=pl.lit(None, dtype=pl.String))])
     writer.flush()
+    held = HeldWriter(tmp_path / "full" / "held")
+    held.add([rows.with_columns(id=pl.col("id") + 4, reason=pl.lit("hundredth"))])
+    held.flush()
     return tmp_path / "full"
 
 
@@ -74,4 +78,4 @@ def test_the_connection_reads_the_lake_and_nothing_else(full: Path, statement: s
 
 def test_a_quote_in_the_folder_s_name_is_no_sql(full: Path) -> None:
     renamed = full.rename(full.with_name("o'brien's; DROP"))
-    assert lake.connect(renamed).sql("SELECT count(*) FROM all_prices").fetchall() == [(4,)]
+    assert lake.connect(renamed).sql("SELECT count(*) FROM all_prices").fetchall() == [(6,)]

@@ -245,6 +245,16 @@ def test_what_is_wrong_in_postgres_shows(written: State, table: str, shown: list
         assert differing(written.compare()) == {table: shown}
 
 
+def test_what_people_release_is_not_taken_for_a_price_of_the_log(written: State) -> None:
+    release = "SELECT release_quarantined(max(id)) FROM quarantine"
+    with written.spoilt("quarantine", "SELECT"), written.spoilt("price_history", release):
+        assert differing(written.compare()) == {}
+        with psycopg.connect(written.dsn) as connection:
+            assert connection.execute("SELECT count(*) FROM price_history JOIN quarantine USING (id)").fetchone() == (
+                1,
+            )
+
+
 def one_file(state: State) -> Path:
     return min(state.lake.glob("prices/day=*/*.parquet"))
 

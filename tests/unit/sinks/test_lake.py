@@ -20,7 +20,7 @@ from analytics import lake
 from analytics.lake import LAKE_COLUMNS, Name, current_files
 from analytics.schema import MONEY, PRICE_SCHEMA, row_id, split_id, to_units
 from sinks import lake as sink
-from sinks.lake import LakeSink, LakeTaken, LakeWriter
+from sinks.lake import HeldWriter, LakeSink, LakeTaken, LakeWriter
 from tests.unit.sinks import rows
 
 DAY = timedelta(days=1)
@@ -334,6 +334,62 @@ def test_quarantine_is_in_all_prices_only(filled: Path) -> None:
     assert connection.execute("SELECT count(*) FROM all_prices").fetchone() == (60,)
     assert connection.execute("SELECT count(*) FROM all_prices WHERE reason = 'zero_price'").fetchone() == (6,)
     assert "reason" not in connection.sql("FROM prices").columns
+
+
+# --- what the shards hold
+
+
+def hold(directory: Path, *given_rows: dict[str, Any]) -> None:
+    """One flush by a process of its own."""
+    writer = HeldWriter(directory / "held")
+    writer.add([rows.frame([row]) for row in given_rows])
+    writer.flush()
+
+
+def test_what_is_held_is_no_price_and_has_its_reason_in_all_prices(filled: Path) -> None:
+    """In Polars and in DuckDB, whichever day is asked for."""
+    log = pl.DataFrame(lake.connect(filled).sql('SELECT id, "timestamp" FROM prices ORDER BY id'))[::5].rows()
+    hold(filled, *(rows.price(0, id=id, timestamp=time, reason="hundredth") for id, time in log))
+    assert lake.prices(filled).height == 54 - len(log)
+    connection = lake.connect(filled)
+    assert connection.execute("SELECT count(*) FROM prices").fetchone() == (54 - len(log),)
+    held = "SELECT id FROM all_prices WHERE reason = 'hundredth' ORDER BY id"
+    assert [id for (id,) in connection.execute(held).fetchall()] == [id for id, _ in log]
+    assert connection.execute("SELECT count(*) FROM all_prices").fetchone() == (60,)
+    assert sum(lake.prices(filled, day, day).height for day in ("2026-11-22", "2026-11-23", "2026-11-24")) == 54 - len(
+        log
+    )
+
+
+def test_what_is_held_comes_again_and_stands_once(tmp_path: Path) -> None:
+    """A replay, cut otherwise; one file for each day, and no scrap."""
+    log = [rows.price(o, timestamp=rows.NOON + o % 2 * DAY, reason="under_quarter") for o in range(9)]
+    hold(tmp_path, *log[:5])
+    (tmp_path / "held" / "day=2026-11-20.tmp").touch()
+    hold(tmp_path, *log[3:], *log[:1], log[8])
+    files = sorted((tmp_path / "held").iterdir())
+    assert [path.name for path in files] == ["day=2026-11-23.parquet", "day=2026-11-24.parquet"]
+    found = [pl.read_parquet(path, hive_partitioning=False).rows() for path in files]
+    assert found == [[(row["id"], "under_quarter") for row in log[day::2]] for day in (0, 1)]
+
+
+def test_a_file_of_what_is_held_stays_whole_when_its_next_version_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(tmp_path, rows.price(0, reason="hundredth"))
+    writer = HeldWriter(tmp_path / "held")
+    writer.add([rows.frame([rows.price(1, reason="hundredth")])])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            writer.flush()
+    [path] = lake.held_files(tmp_path)
+    assert pl.read_parquet(path, hive_partitioning=False).height == 1
+    writer.flush()
+    assert pl.read_parquet(path, hive_partitioning=False).height == 2, "what was taken is not forgotten"
+
+
+# --- more of readers
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,48 @@ def test_a_mixed_batch_tells_each_row_once(run: Run) -> None:
     assert sorted(id for output in told for part in output.compared for id in part.rows["id"]) == [0, 1, 2]
 
 
+def test_doubted_rows_are_held_and_in_no_window(run: Run) -> None:
+    rows = frame(*(event(price=price, timestamp=at(n)) for n, price in enumerate((100, 1, 90, 0.5, 0.5, 0.5))))
+    told = run.step(rows, 0, 0)
+    assert [(id, reason) for part in told.held for id, reason in part.select("id", "reason").iter_rows()] == [
+        (rows["id"][n], "hundredth") for n in (1, 3, 4)
+    ]
+    assert told.released == [(rows["id"][3], rows["id"][5]), (rows["id"][4], rows["id"][5])]
+    [compared] = told.compared
+    assert compared.rows["id"].to_list() == [rows["id"][n] for n in (0, 2, 5)]
+    assert [before and before // 1_000_000 for _, before, _ in compared.previous] == [None, 100, 90]
+    assert {(w.low, w.high, w.observations) for w in told.windows} == {(500_000, 100_000_000, 3)}
+
+
+def test_a_batch_of_doubted_rows_only_tells_nothing_else(run: Run) -> None:
+    run.feed(event(price=100), keyed=True)
+    told = run.step(frame(event(price=1, timestamp=at(1))), 0, 0)
+    assert [part.height for part in told.held] == [1]
+    assert (told.compared, told.windows, told.released) == ([], [], [])
+
+
+def test_unkeyed_rows_are_judged_and_counted_when_their_turn_comes(run: Run) -> None:
+    """In the order of event time: which of two prices is the mistake does not depend on which came first."""
+    run.feed(event(price=1, timestamp=at(5)), reach=0)
+    told = run.step(frame(event(price=100, timestamp=at(3)), part=1, keyed=False), 1, 0)
+    assert (told.held, told.compared, told.windows) == ([], [], []), "they wait"
+    run.step(frame(event()).clear(), 1, 10)
+    told = run.step(frame(event()).clear(), 0, 10)
+    assert [part["reason"].to_list() for part in told.held] == [["hundredth"]]
+    assert {(w.low, w.observations) for w in told.windows} == {(100_000_000, 1)}
+
+
+def test_unkeyed_rows_that_wait_keep_their_window_open() -> None:
+    """A partition that other events made idle wakes up: its row's minute is not dropped before the row is counted."""
+    run = Run()
+    run.feed(event(price=10, timestamp=at(30)), reach=0)
+    run.feed(event(price=20, timestamp=at(40)), partition=1, reach=0)
+    told = run.step(frame(event()).clear(), 0, 4000)
+    assert told.windows == [], "partition 1 holds the watermark back"
+    closed = run.step(frame(event()).clear(), 1, 4000).windows
+    assert {(w.observations, w.is_final) for w in closed if w.seconds <= 3600} == {(2, True)}
+
+
 def test_the_newest_description_of_an_event_stands(run: Run) -> None:
     def told(**fields: Any) -> list[tuple[str | None, str | None]]:
         row = frame(event(**fields)).with_columns(id=pl.lit(run.offset, dtype=pl.Int64))

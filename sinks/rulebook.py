@@ -84,10 +84,12 @@ class RuleBook:
         try:
             with psycopg.connect(f"{self.dsn} {_TIMEOUT}", connect_timeout=2) as connection, self._lock:
                 self._learn(connection)
+                # Up to what has just been read: a version made in between is not known yet, and comes next time.
                 connection.execute(
                     "INSERT INTO rule_activations (stream, partition, version, from_offset) "
-                    "SELECT %s, %s, version, %s FROM rule_versions WHERE version > %s ON CONFLICT DO NOTHING",
-                    (stream, partition, next_offset, told),
+                    "SELECT %s, %s, version, %s FROM rule_versions WHERE version > %s AND version <= %s "
+                    "ON CONFLICT DO NOTHING",
+                    (stream, partition, next_offset, told, max(self._versions, default=0)),
                 )
                 connection.commit()
                 found = self._activations(connection, stream, partition, told)
@@ -117,7 +119,7 @@ class RuleBook:
             if rule is not None:
                 self._scopes[rule_id] = scope
             self._versions[version] = _Version(rule_id, rule, events, not self._active)
-        self._newest = max(self._versions, default=0)
+        self._newest = max(self._newest, *self._versions, 0)
 
     def _activations(
         self, connection: psycopg.Connection[TupleRow], stream: int, partition: int, after: int
@@ -125,8 +127,8 @@ class RuleBook:
         first = row_id(stream, partition, 0)
         rows = connection.execute(
             "SELECT version, from_offset FROM rule_activations "
-            "WHERE stream = %s AND partition = %s AND version > %s ORDER BY version",
-            (stream, partition, after),
+            "WHERE stream = %s AND partition = %s AND version > %s AND version <= %s ORDER BY version",
+            (stream, partition, after, max(self._versions, default=0)),
         ).fetchall()
         return [
             Activation(version, first + offset, known.rule_id, known.rule, known.events, known.idle)

@@ -117,7 +117,9 @@ BAD = {
     "no object": (b"[1, 2]", "not_json", "row 2: not_json: Expected `object`"),
     "no UTF-8": (b'{"id": "\xff"}', "not_json", "row 2: not_json: the line is not UTF-8"),
     "too deep": (b'{"id": ' + b"[" * 5000, "not_json", "row 2: not_json: "),
-    "no price that is one": (b'{"id": "e1", "price": "cheap", "seen": "2026-11-23T12:00:00Z"}', "unmappable", "row 2: unmappable: price: 'cheap'"),
+    "no price that is one": (
+        b'{"id": "e1", "price": "cheap", "seen": "2026-11-23T12:00:00Z"}', "unmappable", "row 2: unmappable: price: 'cheap'",
+    ),
     "no time": (b'{"id": "e1", "price": 5}', "unmappable", "row 2: unmappable: timestamp is missing"),
     "a time to come": (
         b'{"id": "e1", "price": 5, "seen": "2026-11-23T12:05:01Z"}', "ahead_of_time", "row 2: ahead_of_time: timestamp is more",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,7 @@ def test_money_is_written_as_people_write_it() -> None:
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> Iterator[Path]:
+def filled(tmp_path: Path) -> Path:
     """Twelve prices, 40 minutes apart from 20:00 to after 03:00, on two partitions; the fifth stands in quarantine."""
     prices = [
         rows.price(
@@ -118,7 +117,7 @@ def filled(tmp_path: Path) -> Iterator[Path]:
     ]
     write(tmp_path, rows.frame(prices[6:]))
     write(tmp_path, rows.frame(prices[:6]))
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 5, 100])

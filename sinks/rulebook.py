@@ -27,6 +27,7 @@ NEWS_CHANNEL = "conscope_rules"
 """The NOTIFY channel on which the database announces a new version."""
 
 _LOOK_AGAIN = 2.0
+_HEAR = 0.25
 _TIMEOUT = "options='-c statement_timeout=2000'"
 
 
@@ -57,6 +58,7 @@ class RuleBook:
     _not_before: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _watch: threading.Thread | None = field(default=None, repr=False)
+    _closed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def recorded(self, stream: int, partition: int) -> list[Activation]:
         """What has been recorded of a partition: where each version begins there. Asked when it is opened.
@@ -100,6 +102,12 @@ class RuleBook:
         self._told[stream, partition] = max((activation.version for activation in found), default=told)
         return found
 
+    def close(self) -> None:
+        """Listen no more; nothing else is held between two questions."""
+        self._closed.set()
+        if self._watch is not None:
+            self._watch.join()
+
     def _learn(self, connection: psycopg.Connection[TupleRow]) -> None:
         """Read the versions that are not known yet, in their order."""
         rows = connection.execute(
@@ -138,19 +146,24 @@ class RuleBook:
 
     def _listen(self) -> None:
         """Notice new versions, by the database's word or by looking every so often."""
-        while True:
+        while not self._closed.is_set():
             try:
                 with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
                     connection.execute(f"LISTEN {NEWS_CHANNEL}")
-                    while True:
+                    while not self._closed.is_set():
                         row = connection.execute("SELECT coalesce(max(version), 0) FROM rule_versions").fetchone()
                         assert row is not None
                         self._newest = max(self._newest, int(row[0]))
-                        for _ in connection.notifies(timeout=_LOOK_AGAIN, stop_after=1):
-                            pass
+                        self._hear(connection)
             except psycopg.Error as error:
                 log.warning("rules: Postgres: %s", first_line(error))
-                time.sleep(_LOOK_AGAIN)
+                self._closed.wait(_LOOK_AGAIN)
+
+    def _hear(self, connection: psycopg.Connection[TupleRow]) -> None:
+        """Wait for the database's word, and not much longer than a `close` may take."""
+        for _ in range(round(_LOOK_AGAIN / _HEAR)):
+            if self._closed.is_set() or any(connection.notifies(timeout=_HEAR, stop_after=1)):
+                return
 
 
 def _parse(version: int, created_at: Any, rule_id: int, row: dict[str, Any] | None) -> Rule | None:

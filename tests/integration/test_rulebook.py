@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -20,6 +21,20 @@ def connection(database: Database) -> psycopg.Connection:
     register_stream(database.dsn, "raw_prices", "made")
     with psycopg.connect(database.dsn, autocommit=True) as open_connection:
         yield open_connection
+
+
+@pytest.fixture
+def open_book(database: Database) -> Iterator[Callable[[], RuleBook]]:
+    """Opens books, and closes them at the end."""
+    books: list[RuleBook] = []
+
+    def open_one() -> RuleBook:
+        books.append(RuleBook(database.dsn))
+        return books[-1]
+
+    yield open_one
+    for book in books:
+        book.close()
 
 
 def add(
@@ -42,10 +57,10 @@ def wait_for_news(book: RuleBook, stream: int, partition: int, offset: int) -> l
 
 
 def test_a_version_begins_where_each_partition_stands_and_a_replay_is_told_the_same(
-    database: Database, connection: psycopg.Connection
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
 ) -> None:
     rule = add(connection)
-    book = RuleBook(database.dsn)
+    book = open_book()
     assert book.recorded(1, 0) == book.recorded(1, 1) == []
     [zero] = book.fresh(1, 0, 500)
     [one] = book.fresh(1, 1, 70)
@@ -55,16 +70,16 @@ def test_a_version_begins_where_each_partition_stands_and_a_replay_is_told_the_s
     assert zero.rule.target == 100_000_000
     assert book.fresh(1, 0, 900) == []
 
-    replay = RuleBook(database.dsn)
+    replay = open_book()
     assert replay.recorded(1, 0) == [zero]
     assert replay.recorded(1, 1) == [one]
     assert replay.fresh(1, 0, 0) == []
 
 
 def test_a_change_reaches_a_running_flow_and_is_told_to_the_events_it_was_and_is_about(
-    database: Database, connection: psycopg.Connection
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
 ) -> None:
-    book = RuleBook(database.dsn)
+    book = open_book()
     book.recorded(1, 0)
     rule = add(connection)
     [made] = wait_for_news(book, 1, 0, 10)
@@ -79,19 +94,21 @@ def test_a_change_reaches_a_running_flow_and_is_told_to_the_events_it_was_and_is
     assert gone.rule is None
 
 
-def test_what_changes_nothing_makes_no_version(database: Database, connection: psycopg.Connection) -> None:
+def test_what_changes_nothing_makes_no_version(
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
+) -> None:
     rule = add(connection)
     connection.execute("UPDATE alerts SET last_triggered = now() WHERE id = %s", (rule,))
     assert connection.execute("SELECT count(*) FROM rule_versions").fetchone() == (1,)
 
 
 def test_a_rule_that_means_nothing_is_left_out_and_the_others_hold(
-    database: Database, connection: psycopg.Connection
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
 ) -> None:
     add(connection, target=None)
     add(connection, colour="red")
     good = add(connection)
-    book = RuleBook(database.dsn)
+    book = open_book()
     book.recorded(1, 0)
     told = book.fresh(1, 0, 0)
     assert [(a.rule_id, a.rule is not None) for a in told][-1] == (good, True)
@@ -99,8 +116,10 @@ def test_a_rule_that_means_nothing_is_left_out_and_the_others_hold(
     assert [a.idle for a in told] == [True, True, False]
 
 
-def test_with_the_database_away_there_is_nothing_new(database: Database, connection: psycopg.Connection) -> None:
-    book = RuleBook(database.dsn)
+def test_with_the_database_away_there_is_nothing_new(
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
+) -> None:
+    book = open_book()
     book.recorded(1, 0)
     add(connection)
     book.dsn = "host=127.0.0.1 port=1 dbname=none"

@@ -64,6 +64,7 @@ class _Partition(StatefulSinkPartition[Item, None]):
         self._newest: dict[str, SourceStatus] = {}
         self._readings: deque[Metric] = deque(maxlen=_MOST_READINGS)
         self._not_before = 0.0
+        self._closed = False
         self._writer: Writer[Item] = Writer("status", self._write)
 
     def write_batch(self, values: list[Item]) -> None:
@@ -74,6 +75,9 @@ class _Partition(StatefulSinkPartition[Item, None]):
         return None
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         # What waits is written if Postgres is there: at the end, the page should say what was last.
         self._not_before = 0.0
         self._writer.barrier()

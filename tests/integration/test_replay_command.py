@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +48,7 @@ def desk(mock_kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     configuration.load.cache_clear()
 
 
+ROOT = Path(__file__).parents[2]
 IMPORT = ["file", "prices.csv", "--map", "map.toml"]
 
 
@@ -220,6 +223,20 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], capsys: pytest.Ca
         command.main(arguments)
     assert ended.value.code == 2
     assert "usage: python -m connectors.replay" in capsys.readouterr().err
+
+
+def test_the_guides_commands_are_understood_and_its_map_is_the_example() -> None:
+    guide = (ROOT / "docs/guides/replay.md").read_text()
+    commands = [
+        shlex.split(line.strip("$| `"))
+        for line in re.findall(r"python -m connectors\.replay (?:file|lake|topic)[^`\n]*", guide)
+    ]
+    assert len(commands) >= 7
+    for words in commands:
+        assert command._parser().parse_args(words[3:]).kind == words[3]
+    example = (ROOT / "feeds/examples/broadway.toml").read_text()
+    (told,) = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    assert tomllib.loads(told) == tomllib.loads(example)
 
 
 def test_days_are_whole_and_in_utc() -> None:

@@ -1,7 +1,8 @@
 """Publishing a replay: paced by event time, resumable, each message once.
 
 **Delivery**: exactly once. An idempotent producer, acknowledged by all replicas, and after a crash the messages' own
-headers (`connectors.replay.progress`). The order within an event is kept.
+headers (`connectors.replay.progress`). Twice only what a broker writes down more than `SILENCE_SECONDS` after its sender
+was killed. The order within an event is kept.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from analytics.alerts import Activation
 from analytics.rules import Rule, RuleError, parse
-from analytics.schema import row_id
+from analytics.schema import row_id, split_id
 from sinks.postgres import first_line
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class RuleBook:
     _active: set[int] = field(default_factory=set, repr=False)
     _scopes: dict[int, str | None] = field(default_factory=dict, repr=False)
     _told: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
+    _judged: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
     _newest: int = 0
     _not_before: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -69,6 +70,9 @@ class RuleBook:
         with psycopg.connect(self.dsn, connect_timeout=10) as connection, self._lock:
             self._learn(connection)
             found = self._activations(connection, stream, partition, 0)
+            # After a crash, messages are read again whose alerts stand in the database already: they were judged by the
+            # rules of then, and are again. What is new begins after them.
+            self._judged[stream, partition] = _judged(connection, stream, partition)
         self._told[stream, partition] = max((activation.version for activation in found), default=0)
         if self._watch is None:
             self._watch = threading.Thread(target=self._listen, name="rules", daemon=True)
@@ -76,7 +80,8 @@ class RuleBook:
         return found
 
     def fresh(self, stream: int, partition: int, next_offset: int) -> list[Activation]:
-        """Versions that begin to judge in this partition now, at `next_offset`; recorded when this returns.
+        """Versions that begin to judge in this partition now, at `next_offset` or after what an ended flow has judged;
+        recorded when this returns.
 
         Costs a comparison when there is nothing new. With the database away there is nothing new, until it is back.
         """
@@ -91,7 +96,13 @@ class RuleBook:
                     "INSERT INTO rule_activations (stream, partition, version, from_offset) "
                     "SELECT %s, %s, version, %s FROM rule_versions WHERE version > %s AND version <= %s "
                     "ON CONFLICT DO NOTHING",
-                    (stream, partition, next_offset, told, max(self._versions, default=0)),
+                    (
+                        stream,
+                        partition,
+                        max(next_offset, self._judged[stream, partition]),
+                        told,
+                        max(self._versions, default=0),
+                    ),
                 )
                 connection.commit()
                 found = self._activations(connection, stream, partition, told)
@@ -164,6 +175,15 @@ class RuleBook:
         for _ in range(round(_LOOK_AGAIN / _HEAR)):
             if self._closed.is_set() or any(connection.notifies(timeout=_HEAR, stop_after=1)):
                 return
+
+
+def _judged(connection: psycopg.Connection[TupleRow], stream: int, partition: int) -> int:
+    """The offset after the last message of a partition whose price is in the history."""
+    first = row_id(stream, partition, 0)
+    row = connection.execute(
+        "SELECT max(id) FROM price_history WHERE id >= %s AND id < %s", (first, row_id(stream, partition + 1, 0))
+    ).fetchone()
+    return 0 if row is None or row[0] is None else split_id(row[0])[2] + 1
 
 
 def _parse(version: int, created_at: Any, rule_id: int, row: dict[str, Any] | None) -> Rule | None:

@@ -76,6 +76,26 @@ def test_a_version_begins_where_each_partition_stands_and_a_replay_is_told_the_s
     assert replay.fresh(1, 0, 0) == []
 
 
+def test_what_an_ended_flow_has_judged_is_not_judged_anew_by_a_rule_made_meanwhile(
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO price_history (id, event_id, source, price, total_price, currency, quantity, timestamp, level, late) "
+        "SELECT x, 'e1', 's', 1, 1, 'USD', 1, now(), 'listing', false FROM unnest(%s::bigint[]) x",
+        ([row_id(1, 0, 41), row_id(1, 0, 1000), row_id(1, 1, 7)],),
+    )
+    add(connection)
+    book = open_book()
+    for partition in (0, 1, 2):
+        book.recorded(1, partition)
+    # The recovery store says that partition 0 is read from 800 on; its prices up to 1000 are judged already.
+    assert [book.fresh(1, p, 800)[0].from_id for p in (0, 1, 2)] == [
+        row_id(1, 0, 1001),
+        row_id(1, 1, 800),
+        row_id(1, 2, 800),
+    ]
+
+
 def test_a_change_reaches_a_running_flow_and_is_told_to_the_events_it_was_and_is_about(
     open_book: Callable[[], RuleBook], connection: psycopg.Connection
 ) -> None:

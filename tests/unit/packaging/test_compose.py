@@ -113,7 +113,19 @@ def test_what_services_refer_to_is_there() -> None:
             if wanted["condition"] == "service_completed_successfully":
                 assert SERVICES[other]["restart"] == "on-failure:3", f"{name} waits for the end of {other}"
         for volume in service.get("volumes", []):
-            assert volume.split(":")[0] in COMPOSE["volumes"], f"{name} mounts {volume}"
+            source, *_, mode = volume.split(":")
+            if source.startswith("./"):
+                assert (ROOT / source).is_dir(), f"{name} mounts {volume}"
+                assert mode == "ro", f"{name} could write to {source}"
+            else:
+                assert source in COMPOSE["volumes"], f"{name} mounts {volume}"
+
+
+def test_two_flows_never_share_a_recovery_store() -> None:
+    stores = [
+        volume for service in OURS.values() for volume in service.get("volumes", []) if volume.endswith("/recovery")
+    ]
+    assert len(stores) == len(set(stores)) == 2
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -145,7 +157,7 @@ def test_no_service_can_gain_privileges_and_ports_are_for_this_machine_only(name
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
-@pytest.mark.parametrize("name", ["kafka", "postgres", "flow", "dashboard"])
+@pytest.mark.parametrize("name", ["kafka", "postgres", "flow", "ingest", "dashboard"])
 def test_health_is_known_within_seconds(name: str) -> None:
     interval = SERVICES[name]["healthcheck"]["interval"]
     assert interval.endswith("s")

@@ -161,8 +161,8 @@ def _alert_marks(alerts: pl.DataFrame, look: Look) -> go.Scatter:
         marker={"symbol": "triangle-down", "size": 10, "color": look.scheme.alert,
                 "line": {"color": look.scheme.paper, "width": 1.5}},
         customdata=[
-            f"{text.percent(-abs(drop))}, {line_name(source, section or '', '')}"
-            for drop, section, source in alerts.select("percent", "section", "source").iter_rows()
+            f"{text.percent(change)}, {line_name(source, section or '', '')}"
+            for change, section, source in alerts.select("percent", "section", "source").iter_rows()
         ],
         hovertemplate=f"{_amount(look)} %{{customdata}}<extra>Alert</extra>",
     )  # fmt: skip

@@ -16,7 +16,8 @@ FROM price_changes c LEFT JOIN events e USING (event_id)
 
 _ALERTS = """
 SELECT a.alert_timestamp, a.event_id, coalesce(a.event_name, a.event_id), a.section, a."row", a.seat, a.source,
-       a.old_price::float8, a.new_price::float8, -abs(a.drop_percent)::float8, a.currency, a.listing_url,
+       a.old_price::float8, a.new_price::float8, -a.drop_percent::float8, a.currency, a.listing_url,
+       coalesce(a.rule_name || ': ', '') || coalesce(a.cause, ''),
        ARRAY(SELECT o.channel || ' ' || o.state FROM outbox o WHERE o.alert_id = a.alert_id ORDER BY o.channel)
 FROM price_drop_alerts a
 {where} ORDER BY a.alert_timestamp DESC, a.alert_id LIMIT %(limit)s
@@ -30,6 +31,6 @@ def latest_changes(database: Database, event_id: str | None, limit: int = 12) ->
 
 
 def latest_alerts(database: Database, event_id: str | None, limit: int = 6) -> pl.DataFrame:
-    """The latest alerts, of one event or of all, with `delivery`: "channel state" for each of the outbox's rows."""
+    """The latest alerts, of one event or of all, with `cause` in words and `delivery`: "channel state" of each channel."""
     sql = _ALERTS.format(where="WHERE a.event_id = %(event)s" if event_id else "")
     return database.frame(sql, {"event": event_id, "limit": limit}, ALERTS)

@@ -32,7 +32,7 @@ CHANGES: Schema = {
 ALERTS: Schema = {
     "time": TIME, "event_id": pl.String, "event": pl.String, "section": pl.String, "row": pl.String,
     "seat": pl.String, "source": pl.String, "old": pl.Float64, "new": pl.Float64, "percent": pl.Float64,
-    "currency": pl.String, "url": pl.String, "delivery": pl.List(pl.String),
+    "currency": pl.String, "url": pl.String, "cause": pl.String, "delivery": pl.List(pl.String),
 }  # fmt: skip
 MARKS: Schema = {
     "time": TIME, "new": pl.Float64, "percent": pl.Float64, "section": pl.String, "source": pl.String,

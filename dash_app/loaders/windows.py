@@ -67,7 +67,7 @@ WHERE event_id = %(event)s AND window_seconds = 86400 AND source <> '' ORDER BY 
 """
 
 _MARKS = """
-SELECT alert_timestamp, new_price::float8, drop_percent::float8, section, source FROM price_drop_alerts
+SELECT alert_timestamp, new_price::float8, -drop_percent::float8, section, source FROM price_drop_alerts
 WHERE event_id = %(event)s AND currency = %(currency)s AND alert_timestamp >= %(since)s
 ORDER BY alert_timestamp DESC LIMIT 200
 """

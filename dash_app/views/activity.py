@@ -56,19 +56,22 @@ def alerts_list(alerts: pl.DataFrame, zone: str, *, every_event: bool) -> Any:
 
 
 def _alert(row: dict[str, Any], zone: str, every_event: bool) -> html.Li:
-    price = f"{text.money(row['old'], row['currency'])} → {text.money(row['new'], row['currency'])}"
+    price = text.money(row["new"], row["currency"])
+    if row["old"] is not None:  # the first sight of a listing can be an alert, too
+        price = f"{text.money(row['old'], row['currency'])} → {price}"
     return html.Li(
         [
             html.Div([_pill(row["percent"]), html.Strong(price),
                       html.Span(text.clock(row["time"], zone), className="time")], className="line"),
             *([html.Div(row["event"], className="event", title=row["event"])] if every_event else []),
             html.Div([html.Span(_ticket(row)), html.Span(f" · {text.source_name(row['source'])}")], className="where"),
+            *([html.Div(row["cause"], className="cause", title=row["cause"])] if row["cause"] else []),
             html.Div([_delivery(state) for state in row["delivery"]] or "no channel", className="delivery"),
         ]
     )  # fmt: skip
 
 
-def _pill(change: float) -> html.Span:
+def _pill(change: float | None) -> html.Span:
     return html.Span(text.percent(change), className=f"pill {text.tone(change)}")
 
 

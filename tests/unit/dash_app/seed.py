@@ -16,8 +16,7 @@ from typing import Any
 
 import psycopg
 
-_MIGRATIONS = Path(__file__).parents[3] / "sinks" / "migrations"
-MIGRATIONS = [_MIGRATIONS / "0001_initial.sql", _MIGRATIONS / "0002_sources.sql"]
+MIGRATIONS = sorted((Path(__file__).parents[3] / "sinks" / "migrations").glob("*.sql"))
 SOURCES = ("mock", "seatgeek", "ticketmaster")
 EVENTS: list[tuple[str, str, str, int, float, tuple[str, ...], str]] = [
     ("concert_123", "Taylor Swift | The Eras Tour", "SoFi Stadium", 18, 340.0, ("101", "214", "Floor A", "GA"), "USD"),

@@ -9,6 +9,7 @@ from dash_app.figures import SCHEMES, price_chart, sparkline
 from dash_app.figures.gaps import isolated, open_part, runs, with_gaps
 from dash_app.figures.price import MOST_LINES, Look, line_name
 from dash_app.loaders.schemas import MARKS, RATES, SERIES
+from dash_app.text import UNKNOWN
 
 START = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 LOOK = Look(scheme=SCHEMES["light"], currency="USD", zone="UTC", seconds=60, revision="e/60/USD")
@@ -83,10 +84,13 @@ def test_only_the_busiest_lines_are_drawn() -> None:
 
 
 def test_alerts_are_marked_at_their_price() -> None:
-    marks = pl.DataFrame([(START, 88.0, 12.0, "<b>101</b>", "mock")], schema=MARKS, orient="row")
+    marks = pl.DataFrame(
+        [(START, 88.0, -12.0, "<b>101</b>", "mock"), (START, 99.0, None, None, "mock")], schema=MARKS, orient="row"
+    )
     drawn = traces(price_chart(series({0: True}), series({}), marks, LOOK))["alerts"]
-    assert drawn["y"] == [88.0]
-    assert drawn["customdata"] == ["▼ −12.0%, &lt;b&gt;101&lt;/b&gt; · Mock market"]
+    assert drawn["y"] == [88.0, 99.0]
+    assert drawn["customdata"][0] == "▼ −12.0%, &lt;b&gt;101&lt;/b&gt; · Mock market"
+    assert drawn["customdata"][1].startswith(UNKNOWN), "an alert with nothing to compare with"
 
 
 def test_alerts_stand_where_their_window_does() -> None:

@@ -47,11 +47,11 @@ _NOT_A_TICKET = {
     for name, says in (("section", _PLACE), ("row", _PLACE), ("event_name", _NAME), ("seller_notes", _NOTES))
 }
 _INNOCENT: dict[str, set[str | None]] = {name: {None} for name in _NOT_A_TICKET}
-_REMEMBERED = 100_000
+_REMEMBERED, _SHORT = 50_000, 200
 
 
 def _not_a_ticket(rows: pl.DataFrame) -> dict[str, list[str]]:
-    """The values, column by column, that say that no ticket is sold here. Each is read once, as they come in heaps."""
+    """The values, column by column, that say that no ticket is sold here. Few are new: each is read once."""
     found = {}
     for name, says in _NOT_A_TICKET.items():
         innocent = _INNOCENT[name]
@@ -60,7 +60,7 @@ def _not_a_ticket(rows: pl.DataFrame) -> dict[str, list[str]]:
             found[name] = guilty
         if len(innocent) > _REMEMBERED:
             innocent.clear()
-        innocent |= news.difference(guilty)
+        innocent.update(value for value in news.difference(guilty) if len(value) <= _SHORT)
     return found
 
 

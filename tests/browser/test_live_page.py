@@ -50,6 +50,7 @@ def test_the_page_loads_without_a_complaint(site: Site, watched: Watched) -> Non
     expect(page.locator("#changes tbody tr")).to_have_count(12)
     expect(page.locator("#alerts li").first).to_contain_text("discord")
     expect(page.locator("#health .tile")).to_have_count(6)
+    expect(page.locator("#polled li")).to_have_count(2)
     expect(page.locator("#price-chart-note")).to_contain_text("New York time")
     assert page.locator("a[href^='javascript' i]").count() == 0
     page.wait_for_timeout(3500)  # two ticks

@@ -330,11 +330,12 @@ class Poller:
         watched, *_ = self._planner.counts()
         if not watched:
             self._state = "idle"
-            self._detail = (
-                f"nothing was found yet by {len(self._queries)} searches of the watchlist"
-                if self._queries
-                else "nothing is watched: add an event or a search to the watchlist"
-            )
+            if self._away:
+                self._detail = "the watchlist cannot be read: Postgres is away"
+            elif self._queries:
+                self._detail = f"nothing was found yet by {len(self._queries)} searches of the watchlist"
+            else:
+                self._detail = "nothing is watched: add an event or a search to the watchlist"
         elif self._planner.next_call(now) == math.inf:
             self._state, self._detail = "held", "the budget of calls is spent; it goes on as calls come back"
         elif self._state != "polling":

@@ -168,7 +168,8 @@ class Planner:
         self._first_due: float | None = None
         self._not_before = not_before
         loaded = _load(state)
-        self._seen, self._searched, self._cost = loaded.seen, loaded.searched, loaded.cost
+        self._known, self._searched, self._cost = loaded.seen, loaded.searched, loaded.cost
+        self._seen: dict[str, _Seen] = {}
         self._looks, self._searches = loaded.looks, loaded.searches
         self.planned = 0.0
         """Calls that are planned for the next 24 hours."""
@@ -180,7 +181,8 @@ class Planner:
             return
         self._targets = new
         self._starts = {t.id: t.starts.timestamp() if t.starts is not None else None for t in new.values()}
-        self._seen = {name: self._seen.get(name) or _Seen(now) for name in new}
+        known = self._known | self._seen
+        self._seen, self._known = {name: known.get(name) or _Seen(now) for name in new}, {}
         self._planned_at = None
 
     def plan(self, ledger: LedgerState, now: float) -> None:
@@ -233,12 +235,14 @@ class Planner:
     def search_due(self, queries: Iterable[str], now: float) -> str | None:
         """The query to be searched for now: a new one, or one that was searched for a day ago (more, if they are many)."""
         known = list(queries)
+        if not known:
+            return None
         self._searched = {query: self._searched[query] for query in known if query in self._searched}
         if now < self._not_before or self._searches.full_at(now) > now:
             return None
         every = max(1.0, len(known) / (SEARCHES * self._budget.calls_a_day)) * DAY
-        oldest = min(known, key=lambda query: self._searched.get(query, -math.inf), default=None)
-        if oldest is None or now - self._searched.get(oldest, -math.inf) < every:
+        oldest = min(known, key=lambda query: self._searched.get(query, -math.inf))
+        if now - self._searched.get(oldest, -math.inf) < every:
             return None
         self._called(self._searches, now)
         return oldest
@@ -306,7 +310,7 @@ class Planner:
     def dump(self) -> bytes:
         """The state as version-tagged msgpack."""
         return msgspec.msgpack.encode(
-            _State(_VERSION, self._seen, self._cost, self._looks, self._searches, self._searched)
+            _State(_VERSION, self._known | self._seen, self._cost, self._looks, self._searches, self._searched)
         )
 
 

@@ -173,6 +173,22 @@ def test_with_postgres_away_it_goes_on_with_the_list_it_has(bench: Bench, caplog
     assert bench.watch.gone == {"b": "over"}
 
 
+def test_a_start_while_postgres_is_away_waits_for_the_list_and_forgets_nothing(bench: Bench) -> None:
+    bench.watch.follow("a")
+    bench.watch.asked = [(7, Query("Nora Vale"))]
+    bench.run(30)
+    bench.watch.away = True
+    bench.poller = bench.make(bench.outcomes[-1].state)
+    bench.run(15)
+    assert (bench.status.state, bench.status.detail) == ("idle", "the watchlist cannot be read: Postgres is away")
+    bench.poller = bench.make(bench.outcomes[-1].state)
+    bench.watch.away = False
+    bench.run(10)
+    assert (len(bench.source.looks), len(bench.source.searches)) == (1, 1), "asked again before the time"
+    bench.run(30)
+    assert len(bench.source.looks) == 2
+
+
 # --- searches
 
 

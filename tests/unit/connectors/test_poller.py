@@ -11,7 +11,9 @@ import pytest
 
 from connectors.poller import Outcome, Poller, Status
 from connectors.source import Answer, Budget, Held, Missing, Query, Refused, Unavailable
+from connectors.sources.feed import Feed
 from tests.support.polled import Clock, FakeSource, FakeWatch, listed, price
+from tests.support.sites import Page, Site
 
 
 @dataclass
@@ -248,6 +250,31 @@ def test_a_source_that_cannot_be_searched_is_not(bench: Bench) -> None:
     bench.watch.asked = [(7, Query("Nora Vale"))]
     bench.run(30)
     assert bench.source.searches == []
+
+
+def test_a_feed_is_one_target_whose_events_are_linked_as_any_others(bench: Bench, site: Site) -> None:
+    feed = Feed(
+        {
+            "name": "partner", "url": f"{site.url}/prices", "allow_private": True, "every": 60, "items": "rows",
+            "fields": {"event_id": "id", "event_name": "name", "price": "price",
+                       "event_date": {"from": "at", "time_zone": "UTC"}},
+        },
+        lambda name: None,
+    )  # fmt: skip
+    rows = [{"id": "7", "name": "Nora Vale", "at": "2027-06-01T20:00:00", "price": 12}, {"id": "8", "price": 13}]
+    site.play(Page(body={"rows": rows}))
+    bench.watch.event_of = lambda one: "other-77"
+    bench.poller = Poller(feed, bench.watch, 60.0, clock=bench.clock)
+    bench.run(130)
+    assert bench.events == ["other-77", "partner-8"] * 3, "one that is described is matched, another is its own event"
+    assert (bench.status.source, bench.status.watched, bench.status.priced) == ("partner", 1, 1)
+    bench.watch.event_of = lambda one: "relinked-1"
+    bench.run(70)
+    assert bench.events[-2:] == ["relinked-1", "partner-8"], "a user's word on a link was not heard"
+    bench.watch.away, before = True, len(bench.events)
+    bench.run(70)
+    assert bench.events[before:] == ["relinked-1", "partner-8"]
+    feed.close()
 
 
 # --- sources that do not answer

@@ -31,7 +31,7 @@ lint: .venv/dev ## style, import arrows, lock files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@mkdir -p .cache/lock && cp requirements*.in requirements*.txt .cache/lock
-	@cd .cache/lock && for name in requirements requirements-dev; do \
+	@cd .cache/lock && for name in requirements requirements-extra requirements-dev; do \
 		../../$(COMPILE) $$name.in -o $$name.txt >/dev/null && \
 		diff -u ../../$$name.txt $$name.txt || { echo "$$name.txt is not what $$name.in says: run make lock" >&2; exit 1; }; \
 	done
@@ -41,6 +41,7 @@ types: .venv/dev ## mypy, strict
 
 lock: .venv/dev ## pin the dependencies anew: requirements*.in -> requirements*.txt
 	@$(COMPILE) requirements.in -o requirements.txt >/dev/null
+	@$(COMPILE) requirements-extra.in -o requirements-extra.txt >/dev/null
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
 
 bench: .venv/dev ## events/s and latency of the whole job on real services; ARGS="--runs 5" goes to it

@@ -20,8 +20,9 @@ from connectors.kafka import KafkaBatchSource
 from flows import start
 from flows.operators import decode_prices, default_rule, measure, track_listings, watch_the_clock, write
 from settings import Settings
-from sinks import delivery, kafka, schema, tables
-from sinks.delivery import DEFAULT_CHANNEL, DeliverySink
+from sinks import kafka, schema, tables
+from sinks.channels import DEFAULT, Channels
+from sinks.delivery import DeliverySink
 from sinks.kafka import KafkaSink
 from sinks.lake import Held, LakeSink
 from sinks.postgres import PostgresSink
@@ -31,8 +32,8 @@ from sinks.rulebook import RuleBook
 def build(settings: Settings) -> Dataflow:
     """The flow for these settings. Nothing connects before it runs."""
     lateness = timedelta(seconds=settings.allowed_lateness_seconds)
-    webhook = delivery.webhook_of(settings)
-    channel = DEFAULT_CHANNEL if webhook is not None else None
+    channels = Channels.of(settings)
+    default = DEFAULT if DEFAULT in channels.names else None
     flow = Dataflow("prices")
 
     raw = op.input("raw", flow, source(settings))
@@ -54,7 +55,7 @@ def build(settings: Settings) -> Dataflow:
         op.map("releases", tracked.released, tables.releases),
         op.map("dead-rows", dead, tables.dead_letters),
         op.map("changes", tracked.prices, tables.price_changes),
-        op.map("alert-rows", alerts, lambda rows: tables.alerts(rows, channel)),
+        op.map("alert-rows", alerts, lambda rows: tables.alerts(rows, default)),
         op.map("decision-rows", tracked.decisions, tables.decisions),
         tracked.standings,
         tracked.windows,
@@ -79,7 +80,7 @@ def build(settings: Settings) -> Dataflow:
     write("postgres", to_postgres, PostgresSink(settings.postgres_dsn, settings.postgres_retry_seconds))
     write("lake", to_lake, LakeSink(settings.lake_dir, lambda: database_id(settings)))
     write("kafka", to_kafka, KafkaSink(settings.kafka_client))
-    write("delivery", alerts, DeliverySink(settings.postgres_dsn, webhook, settings.alert_max_age_seconds))
+    write("delivery", alerts, DeliverySink(settings.postgres_dsn, channels, settings.alert_max_age_seconds))
     return flow
 
 

@@ -26,7 +26,10 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], Non
 def _inherited() -> dict[str, str]:
     """This process's environment without ConScope's own settings: a child gets those that it is given."""
     own = {name.upper() for name in Settings.model_fields}
-    return {k: v for k, v in os.environ.items() if k.upper() not in own and not k.upper().startswith("LIBRDKAFKA_")}
+    return {k: v for k, v in os.environ.items() if k.upper() not in own and not k.upper().startswith(_PASSED_THROUGH)}
+
+
+_PASSED_THROUGH = ("LIBRDKAFKA_", "CHANNEL_", "FEED_")
 
 
 class Child:

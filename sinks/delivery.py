@@ -321,7 +321,7 @@ class DeliverySink(FixedPartitionedSink[Any, None]):
     """Runs a `Delivery` for as long as the flow runs. It is given nothing: alerts reach it through the outbox."""
 
     dsn: str = field(repr=False)
-    channels: Channels | None = field(repr=False)
+    channels: Channels = field(repr=False)
     max_age_seconds: int
 
     def list_parts(self) -> list[str]:
@@ -329,18 +329,16 @@ class DeliverySink(FixedPartitionedSink[Any, None]):
         return ["delivery"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
-        """Start the thread, unless there is nothing to deliver to."""
+        """Start the thread."""
         return _Partition(self)
 
 
 class _Partition(StatefulSinkPartition[Any, None]):
     def __init__(self, sink: DeliverySink) -> None:
-        self._delivery = None
-        if sink.channels is not None:
-            self._channels = sink.channels
-            self._delivery = Delivery(sink.dsn, sink.channels, sink.max_age_seconds)
-            self._thread = threading.Thread(target=self._delivery.run, name="delivery", daemon=True)
-            self._thread.start()
+        self._channels = sink.channels
+        self._delivery = Delivery(sink.dsn, sink.channels, sink.max_age_seconds)
+        self._thread = threading.Thread(target=self._delivery.run, name="delivery", daemon=True)
+        self._thread.start()
 
     def write_batch(self, values: list[Any]) -> None:
         pass
@@ -349,19 +347,9 @@ class _Partition(StatefulSinkPartition[Any, None]):
         return None
 
     def close(self) -> None:
-        if self._delivery is not None:
-            self._delivery.stop()
-            self._thread.join(_LAST_POST + 1)  # a post on its way may still be answered, and then need not be repeated
-            self._channels.close()
-
-
-def webhook_of(settings: configuration.Settings) -> Channels | None:
-    """The configured channels, if the default one is among them.
-
-    Raises:
-        BadAddress: an address is wrong.
-    """
-    return Channels.of(settings) if settings.discord_webhook_url is not None else None
+        self._delivery.stop()
+        self._thread.join(_LAST_POST + 1)  # a post on its way may still be answered, and then need not be repeated
+        self._channels.close()
 
 
 def send_test(dsn: str, channels: Channels, name: str) -> Answer:

@@ -835,14 +835,6 @@ def test_the_sink_delivers_as_long_as_the_flow_runs(
     assert stub.alerts == 2
 
 
-def test_without_a_channel_nothing_is_started(tables: Database) -> None:
-    before = threading.active_count()
-    part = DeliverySink(tables.dsn, None, FOREVER).build_part("s", "delivery", None)
-    part.write_batch([])
-    assert threading.active_count() == before
-    part.close()
-
-
 def test_a_message_on_its_way_is_recorded_before_the_end(
     tables: Database, connection: psycopg.Connection, stub: DiscordStub
 ) -> None:

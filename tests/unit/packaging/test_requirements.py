@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[3]
-PAIRS = ["requirements", "requirements-dev"]
+PAIRS = ["requirements", "requirements-extra", "requirements-dev"]
 _HOW = "run make lock"
 
 

@@ -41,7 +41,6 @@ from sinks.words import Alert
 
 log = logging.getLogger(__name__)
 
-DEFAULT_CHANNEL = channels.DEFAULT
 
 _LOCK = 7_262_839_402
 _LOOK_AGAIN = 2.0

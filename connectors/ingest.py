@@ -26,7 +26,7 @@ import psycopg
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.budget import Ledger, LedgerState
-from connectors.kafka import _stopping
+from connectors.kafka import stopping
 from connectors.poller import Outcome, Poller, Watch
 from connectors.sources import Polled
 from connectors.sources.feed import Feed
@@ -205,7 +205,7 @@ class _Partition(StatefulSourcePartition[Outcome, bytes]):
                     return
 
     def next_batch(self) -> list[Outcome]:
-        if _stopping.is_set() and self._stop_by is None:
+        if stopping.is_set() and self._stop_by is None:
             self._stop_by = time.monotonic() + _STOP_SECONDS
             self._ended.set()
         still_asking = any(thread.is_alive() for thread in self._threads)

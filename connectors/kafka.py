@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 _BROKER_SECONDS = 15.0
 _WATCH_SECONDS = 10.0
-_stopping = threading.Event()
+stopping = threading.Event()
+"""Set by the first SIGTERM or SIGINT: sources then end their input, and the flow drains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         return offset
 
     def next_batch(self) -> list[RawBatch]:
-        if _stopping.is_set():
+        if stopping.is_set():
             # End of input: Bytewax takes a last snapshot and commits it, so a stop by SIGTERM loses and repeats nothing.
             raise StopIteration
         if self._watch is not None:
@@ -314,7 +315,7 @@ def stop_on_sigterm() -> None:
 
     def stop(number: int, _frame: object) -> None:
         log.info("signal %d: draining", number)
-        _stopping.set()
+        stopping.set()
         signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -80,7 +80,7 @@ class _Partition(StatefulSinkPartition[Item, None]):
         self._pending.take(items)
         writes = self._pending.due(everything=barrier)
         if writes:
-            self._database.run(lambda connection: _commit(connection, writes))
+            self._database.run(lambda connection: commit(connection, writes))
 
 
 class _Pending:
@@ -191,7 +191,8 @@ _PASSING = (
 )
 
 
-def _commit(connection: psycopg.Connection[Any], writes: list[Write]) -> None:
+def commit(connection: psycopg.Connection[Any], writes: list[Write]) -> None:
+    """Write all of it in one transaction."""
     with connection.transaction():
         for write in writes:
             if write.table.key:

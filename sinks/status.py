@@ -103,7 +103,7 @@ class _Partition(StatefulSinkPartition[Item, None]):
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=5)
-            postgres._commit(self._connection, writes)
+            postgres.commit(self._connection, writes)
         except psycopg.Error as error:
             log.warning("Postgres: %s; the sources' status waits", postgres.first_line(error))
             self._not_before = time.monotonic() + _PAUSE_SECONDS

@@ -65,7 +65,7 @@ def real(kafka: Kafka) -> Iterator[Sources]:
 def _not_stopping() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    connector._stopping.clear()
+    connector.stopping.clear()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -239,7 +239,7 @@ def test_a_stop_ends_the_input_after_what_was_read(mock: Sources) -> None:
     produce(mock.bootstrap, "prices", [(0, None, b"x")] * 5)
     part = mock.open(mock.source("prices"))
     read(part, 5)
-    connector._stopping.set()
+    connector.stopping.set()
     with pytest.raises(StopIteration):
         part.next_batch()
     assert part.snapshot()[1] == 5
@@ -250,7 +250,7 @@ def test_a_signal_asks_for_a_stop_and_a_second_one_is_not_caught(number: signal.
     connector.stop_on_sigterm()
     os.kill(os.getpid(), number)
     deadline = time.monotonic() + 5
-    while not connector._stopping.is_set():
+    while not connector.stopping.is_set():
         assert time.monotonic() < deadline, f"{number.name} was not heard"
         time.sleep(0.01)
     assert signal.getsignal(number) is signal.SIG_DFL

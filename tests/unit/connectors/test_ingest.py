@@ -170,7 +170,7 @@ def test_at_the_end_everything_that_was_seen_is_handed_out(start: Start, monkeyp
     source = fake()
     partition = start(source, watch=watching("a", "b"), interval=3600.0)
     wait_for(lambda: len(source.looks) > 0)
-    monkeypatch.setattr(ingest, "_stopping", Stopped())
+    monkeypatch.setattr(ingest, "stopping", Stopped())
     taken = [outcome for batch in iter_batches(partition) for outcome in batch]
     assert sum(len(outcome.events) for outcome in taken) == 2
     partition.close()

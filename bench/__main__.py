@@ -76,7 +76,19 @@ def throughput(kafka: Kafka, server: EmbeddedPostgres, folder: Path, prefix: str
     return rate
 
 
-def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, seconds: float) -> None:
+def make_rules(dsn: str, count: int) -> None:
+    """Targets on all events, from far below their lowest price to just under it; they take the default rule's place."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "WITH e AS (SELECT event_id, min(total_price) AS low, (row_number() OVER ())::int - 1 AS n, "
+            "(count(*) OVER ())::int AS of FROM price_history WHERE currency = 'USD' GROUP BY event_id) "
+            "INSERT INTO alerts (event_id, target_price) SELECT event_id, round((low * (0.3 + 0.69 * x / %(n)s))::numeric, 2) "
+            "FROM generate_series(1, %(n)s) x JOIN e ON e.n = x %% e.of",
+            {"n": count},
+        )
+
+
+def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, seconds: float, rules: int) -> None:
     """Milliseconds from the scheduled send to the commit in Postgres and to Discord's POST, open loop."""
     prefix, topic = make_topics(kafka.bootstrap, "latency")
     with (
@@ -95,13 +107,19 @@ def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, s
         producer.flush(30)
         pipeline.await_caught_up()
         time.sleep(3)
+        if rules:
+            make_rules(database.dsn, rules)
+            time.sleep(5)
         began = time.time()
         dice = random.Random(3)
-        due = began
+        due = began + dice.expovariate(rate)
         while due < began + seconds:
-            due += dice.expovariate(rate)
             time.sleep(max(0.0, due - time.time()))
-            for key, value in market.observe([int(due * 1e6)]):
+            times, now = [], time.time()
+            while due <= now:
+                times.append(int(due * 1e6))
+                due += dice.expovariate(rate)
+            for key, value in market.observe(times):
                 producer.produce(topic, value, key)
             producer.poll(0)
         producer.flush(30)
@@ -123,7 +141,9 @@ def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, s
             for embed in body["embeds"]
             if datetime.fromisoformat(embed["timestamp"]).timestamp() > began
         ]
-    print(f"  {rate:,.0f}/s, {len(commits):,} prices, {len(posts):,} messages to Discord, oracle equal")
+    print(
+        f"  {rate:,.0f}/s, {rules:,} rules, {len(commits):,} prices, {len(posts):,} messages to Discord, oracle equal"
+    )
     _spread("publish -> committed in Postgres", commits)
     _spread("publish -> Discord's POST", posts)
 
@@ -145,6 +165,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rate", type=float, default=100, help="prices a second of the latency run; 0 leaves it out")
     parser.add_argument("--seconds", type=float, default=60, help="of the latency run")
+    parser.add_argument("--rules", type=int, default=0, help="people's rules in the latency run; 0: the default rule")
     chosen = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conscope-bench-")))
@@ -159,7 +180,7 @@ def main() -> int:
             ]
             print(f"  median {statistics.median(rates):,.0f} events/s of {len(rates)} runs")
         if chosen.rate:
-            latency(kafka, server, folder / "latency", chosen.rate, chosen.seconds)
+            latency(kafka, server, folder / "latency", chosen.rate, chosen.seconds, chosen.rules)
     return 0
 
 

@@ -18,8 +18,8 @@ help: ## this list
 demo: .venv/base ## everything on this machine, live in the browser; FOR=60 ends it after a minute
 	@$(BIN)/python -m local.demo $(if $(FOR),--for $(FOR))
 
-test: .venv/dev ## the quick tests: no broker, no browser; ARGS="-n 2 -k lake" goes to pytest
-	@$(PYTEST) -m "$(QUICK)" $(ARGS)
+test: .venv/dev ## the quick tests: no broker, no browser; ARGS="-k lake" goes to pytest
+	@$(PYTEST) -n auto --dist worksteal -m "$(QUICK)" $(ARGS)
 
 test-services: .venv/dev ## the tests with real Kafka (Docker, or Java 17 and Maven) and with Chromium
 	@$(PYTEST) -m "not ($(QUICK))" $(ARGS)

@@ -28,7 +28,7 @@ from tests.unit.connectors.sources.test_seatgeek import event as seatgeek_event
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
-KILLS = int(os.environ.get("CONSCOPE_KILLS", "8"))
+KILLS = int(os.environ.get("CONSCOPE_KILLS", "5"))
 SEED = int(os.environ.get("CONSCOPE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 EVENTS = [str(6109000 + number) for number in range(12)]
 AT_WORK = 3.0  # seconds between two requests that count as uninterrupted polling

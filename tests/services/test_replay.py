@@ -21,7 +21,7 @@ from tests.support.pipeline import log_ends
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
-KILLS = int(os.environ.get("CONSCOPE_KILLS", "6"))
+KILLS = int(os.environ.get("CONSCOPE_KILLS", "4"))
 SEED = int(os.environ.get("CONSCOPE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 ROWS = 40_000
 MAP = """

@@ -141,18 +141,7 @@ class Memory(msgspec.Struct, array_like=True):
     lows: list[tuple[int, int]] = []  # (until when, price): former lows of the last days, the latest and highest last
     hours: list[tuple[int, int, int]] = []  # (hour, how many hours from it on, price at their end)
     hour: int | None = None  # the last one that `hours` has been told of
-
-
-class _Span(NamedTuple):
-    """A rule thinks again when the path goes to `low` or under, over `high`, at the time `wake`, or `at_every` look."""
-
-    low: int
-    high: int
-    wake: int
-    at_every: bool
-
-
-_NEVER = _Span(-1, _FAR, _FAR, False)
+    noted: str = ""  # why it last fired, or was suppressed
 
 
 class _Look(NamedTuple):
@@ -165,14 +154,43 @@ class _Look(NamedTuple):
     unseen: int  # how long nothing of the path had been seen before
 
 
+class _Span(NamedTuple):
+    """A rule thinks again when the path goes to `low` or under, over `high`, at the time `wake`, when it has not been
+    seen for `gone`, or `at_every` look."""
+
+    low: int
+    high: int
+    wake: int
+    at_every: bool
+    gone: int = _FAR
+
+    def broken(self, look: _Look) -> bool:
+        """Whether the rule must think about this look."""
+        return (
+            look.now <= self.low or look.now > self.high or look.time >= self.wake or self.at_every
+            or look.unseen >= self.gone
+        )  # fmt: skip
+
+    def and_also(self, other: _Span) -> _Span:
+        """The span outside of which one of the two is broken."""
+        return _Span(
+            max(self.low, other.low), min(self.high, other.high), min(self.wake, other.wake),
+            self.at_every or other.at_every, min(self.gone, other.gone),
+        )  # fmt: skip
+
+
+_NEVER = _Span(-1, _FAR, _FAR, False)
+
+
 class _Member:
     """A rule on one event. `memories` has one entry for `lowest` (under ""), or one a listing."""
 
-    __slots__ = ("memories", "rule")
+    __slots__ = ("memories", "rule", "spans")
 
     def __init__(self, rule: Rule, memories: dict[str, Memory] | None = None) -> None:
         self.rule = rule
         self.memories = memories if memories is not None else {}
+        self.spans: dict[str, _Span] = {}
 
     def memory(self, path: str) -> Memory:
         found = self.memories.get(path)
@@ -267,6 +285,7 @@ class _Group:
             self.spans.pop(listing, None)
             for member in self.members:
                 member.memories.pop(listing, None)
+                member.spans.pop(listing, None)
         elif before is not None:
             del self.sorted[bisect_left(self.sorted, before)]
 
@@ -296,16 +315,17 @@ class _Group:
             if lowest is None:
                 return None
             path, now, own = "", lowest, value == lowest
+        look = _Look(before, now, time, own, unseen)
         span = self.spans.get(path)
-        if (
-            span is not None
-            and not (now <= span.low or now > span.high or time >= span.wake or span.at_every)
-            and not (
-                unseen >= MICROS and any(unseen >= m.rule.gone for m in self.members if m.rule.condition == "back")
-            )
-        ):
+        if span is not None and not span.broken(look):
             return None
-        return path, _Look(before, now, time, own, unseen)
+        return path, look
+
+    def think_again(self) -> None:
+        """Let every rule think at its next look."""
+        self.spans.clear()
+        for member in self.members:
+            member.spans.clear()
 
     def _move(self, time: int, *, seen: bool = True) -> int | None:
         """Where the path is now; None when fewer listings are there than the rules want, and the path pauses.
@@ -314,7 +334,7 @@ class _Group:
         """
         lowest = self._lowest()
         if self.value is not None and lowest != self.value and (lowest is None or not seen):
-            self.spans.clear()
+            self.think_again()
             for member in self.members:
                 if (memory := member.memories.get("")) is not None:
                     _stood(member.rule, memory, self.value, time)
@@ -494,9 +514,10 @@ class Judge:
     ) -> None:
         name, venue, starts = facts
         if starts is not None and starts != desk.starts:
+            revived = desk.starts is not None and desk.starts <= time < starts
             desk.starts = starts
-            for group in desk.groups.values():
-                group.spans.clear()
+            for group in desk.groups.values() if revived else ():
+                group.think_again()
         if (name is not None and name != desk.name) or (venue is not None and venue != desk.venue):
             desk.name, desk.venue = name or desk.name, venue or desk.venue
             found = [rule for rule in desk.unnamed if concerns(rule, event, desk.name, desk.venue)]
@@ -523,14 +544,15 @@ class Judge:
             found = group.look(listing, group.scope.value(price, total), time)
             if found is not None:
                 path, look = found
-                spans = [
-                    self._think(desk, member, path, look, verdicts, event, listings, listing, price_id, new)
-                    for member in group.members
-                ]
-                group.spans[path] = _Span(
-                    max(s.low for s in spans), min(s.high for s in spans), min(s.wake for s in spans),
-                    any(s.at_every for s in spans),
-                )  # fmt: skip
+                merged, comparable = _NEVER, _Comparable(listings, listing, new)
+                for member in group.members:
+                    span = member.spans.get(path)
+                    if span is None or span.broken(look):
+                        span = member.spans[path] = self._think(
+                            desk, member, path, look, verdicts, event, listings, listing, price_id, comparable
+                        )
+                    merged = merged.and_also(span)
+                group.spans[path] = merged
 
     @staticmethod
     def _takers(desk: _Desk, listing: str, quantity: int, place: Place) -> tuple[_Group, ...]:
@@ -542,7 +564,7 @@ class Judge:
 
     def _think(
         self, desk: _Desk, member: _Member, path: str, look: _Look, verdicts: Verdicts, event: str,
-        listings: Listings, listing: str, price_id: int, new: Last,
+        listings: Listings, listing: str, price_id: int, comparable: _Comparable,
     ) -> _Span:  # fmt: skip
         rule = member.rule
         if look.time < rule.since:
@@ -550,21 +572,21 @@ class Judge:
         if not rule.each and rule.condition not in ("at_or_below", "back") and look.time < desk.born + self._settle:
             return _Span(-1, _FAR, desk.born + self._settle, False)
         memory = member.memory(path)
-        comparable: list[int] | None = None
+        others: list[int] | None = None
         if rule.condition == "deal":
-            comparable = _comparable(rule, listings, listing, new)
-        before_state, before_reason, lowest = memory.state, memory.reason, memory.lowest
+            others = comparable.prices(rule)
+        lowest = memory.lowest
         end = min(rule.expires if rule.expires is not None else _FAR, desk.starts if desk.starts is not None else _FAR)
-        ruling = decide(rule, memory, look, end, comparable)
+        ruling = decide(rule, memory, look, end, others)
         lowest = min(look.now, lowest if lowest is not None else look.now)
         if ruling.reason == "fired":
-            others = comparable if comparable is not None else _comparable(rule, listings, listing, new)
+            others = comparable.prices(rule)
             verdicts.alerts.append(
                 Alert(rule, price_id, event, look.own, look.now, ruling.old, ruling.kind,
                       _percentile(others, look.now), lowest, len(others))
             )  # fmt: skip
-        suppressed = ruling.met and (ruling.reason != before_reason or memory.state != before_state)
-        if ruling.reason == "fired" or suppressed:
+        if ruling.reason == "fired" or (ruling.met and ruling.reason != memory.noted):
+            memory.noted = ruling.reason
             verdicts.decisions.append(
                 Decision(rule, price_id, event, ruling.reason == "fired", ruling.reason, look.now, ruling.threshold,
                          ruling.reference, look.time)
@@ -889,7 +911,7 @@ def _span(rule: Rule, memory: Memory, now: int, ruling: Ruling, end: int) -> _Sp
         return _Span(now - 1, now, wake, memory.state == "holding" or ruling.met or rule.condition == "deal")
     bounds = [memory.lowest - 1] if memory.lowest is not None else []
     if rule.condition == "back":
-        return _Span(bounds[0] if bounds else -1, _FAR, wake, ruling.met)
+        return _Span(bounds[0] if bounds else -1, _FAR, wake, ruling.met, rule.gone)
     # What will be compared at the next look: a new alert or a hold has moved it.
     threshold, _, _ = _threshold(rule, memory, _Look(now, now, 0, False, 0), None)
     for edge in (
@@ -918,18 +940,33 @@ def in_scope(rule: Rule, place: Place, quantity: int) -> bool:
     return _Scope.of(rule).takes(place, quantity)
 
 
-def _comparable(rule: Rule, listings: Listings, listing: str, new: Last) -> list[int]:
-    """The other listings' prices in the rule's terms, ascending: of the same section, or of the event when there are few."""
-    own, oldest = new[4], new[0] // HOUR * HOUR - STALE
-    here, everywhere = [], []
-    for key, (seen, price, total, _, place) in listings.items():
-        if key == listing or place.currency != own.currency or place.level == "event" or seen < oldest:
-            continue
-        value = (price if rule.base else total) * rule.party
-        everywhere.append(value)
-        if place.section == own.section:
-            here.append(value)
-    return sorted(here if len(here) >= COMPARABLE and own.section is not None else everywhere)
+class _Comparable:
+    """The other listings that a row is compared with: of its section, or of its event when there are few."""
+
+    def __init__(self, listings: Listings, listing: str, new: Last) -> None:
+        self._listings, self._listing, self._new = listings, listing, new
+        self._found: dict[tuple[bool, int], list[int]] = {}
+
+    def prices(self, rule: Rule) -> list[int]:
+        """Their prices in the rule's terms, ascending."""
+        terms = (rule.base, rule.party)
+        if terms not in self._found:
+            self._found[terms] = self._gather(*terms)
+        return self._found[terms]
+
+    def _gather(self, base: bool, party: int) -> list[int]:
+        own, oldest = self._new[4], self._new[0] // HOUR * HOUR - STALE
+        here, everywhere = [], []
+        for key, (seen, price, total, _, place) in self._listings.items():
+            if (
+                key == self._listing or place.currency != own.currency or place.level == "event" or seen < oldest
+            ):  # fmt: skip
+                continue
+            value = (price if base else total) * party
+            everywhere.append(value)
+            if place.section == own.section:
+                here.append(value)
+        return sorted(here if len(here) >= COMPARABLE and own.section is not None else everywhere)
 
 
 def _percentile(others: list[int], value: int) -> int | None:

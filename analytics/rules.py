@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -221,7 +221,7 @@ def define(definition: Mapping[str, Any] | str) -> Definition:
     try:
         if isinstance(definition, str):
             return msgspec.json.decode(definition, type=Definition)
-        return msgspec.convert(dict(definition), Definition, strict=False)
+        return msgspec.convert(definition, Definition, strict=False)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise RuleError(f"the rule's definition: {error}") from None
 
@@ -240,10 +240,12 @@ def check(rule: Definition, target: int | None) -> None:
     if rule.condition in ("drop", "rise"):
         if (rule.amount is None) == (rule.percent is None):
             raise RuleError(f"a `{rule.condition}` needs an amount or a percentage, one of the two")
-        if rule.amount is not None and rule.amount <= 0:
+        if rule.amount is not None and not _micros(rule.amount, "amount"):
             raise RuleError("the amount must be above 0")
-        if rule.percent is not None and not 0 < rule.percent <= (1000 if rule.condition == "rise" else 99):
-            raise RuleError("the percentage must be above 0, and a price cannot drop by more than 99 %")
+        if rule.percent is not None:
+            most = 1000 if rule.condition == "rise" else 99
+            if not (rule.percent.is_finite() and Decimal("0.0001") <= rule.percent <= most):
+                raise RuleError("the percentage must be above 0, and a price cannot drop by more than 99 %")
         if rule.reference == "median" and rule.days is None:
             raise RuleError("a median needs `days`, for example 30")
     elif rule.amount is not None or rule.percent is not None or rule.reference is not None:
@@ -252,6 +254,8 @@ def check(rule: Definition, target: int | None) -> None:
         raise RuleError("days belong to `new_low` or to the reference `median`")
     if (rule.condition == "deal") != (rule.percentile is not None):
         raise RuleError("a `deal` needs a percentile (10: as cheap as the cheapest tenth), and nothing else has one")
+    if rule.condition == "back" and rule.observations > 1:
+        raise RuleError("`observations` does not go with `back`: it is back at the first look")
     if rule.condition in ("back", "deal") and rule.listings > 1:
         raise RuleError(f"`listings` does not go with `{rule.condition}`")
     if rule.watch == "each" and rule.listings > 1:
@@ -264,9 +268,9 @@ def check(rule: Definition, target: int | None) -> None:
         raise RuleError("rearm `always` would alert at every look; choose margin, cooldown, lower or once")
     if rule.skip_if_true and rule.condition != "at_or_below":
         raise RuleError("`skip_if_true` belongs to `at or below`; nothing else is true before the price moves")
-    if rule.step is not None and (rule.rearm != "lower" or rule.step <= 0):
+    if rule.step is not None and (rule.rearm != "lower" or not _micros(rule.step, "step")):
         raise RuleError("`step` is an amount above 0 and belongs to rearm `lower`")
-    if not 0 <= rule.margin_percent <= 1000:
+    if not (rule.margin_percent.is_finite() and 0 <= rule.margin_percent <= 1000):
         raise RuleError("margin_percent must lie between 0 and 1000")
     if rule.quiet is not None:
         try:
@@ -333,7 +337,7 @@ def section_key(section: str) -> str:
 def row_rank(row: str | None) -> tuple[int, int] | None:
     """Where a row lies, (kind, number): 1, 2, 3 … or A … Z, AA, BB …; None when it cannot be told."""
     name = (row or "").strip().upper().removeprefix("ROW").strip()
-    if name.isascii() and name.isdigit():
+    if name.isascii() and name.isdigit() and len(name) <= 9:
         return (0, int(name))
     if name.isascii() and name.isalpha() and len(set(name)) == 1:
         return (1, ord(name[0]) - 64 + 26 * (len(name) - 1))
@@ -350,7 +354,7 @@ def _micros(amount: Any, what: str) -> int | None:
     try:
         micros = Decimal(str(amount)) * MICROS
         whole = int(micros.to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         raise RuleError(f"{what}: {amount!r} is no amount of money") from None
     if not 0 <= whole <= 1_000_000_000 * MICROS:
         raise RuleError(f"{what}: {amount} is out of range")
@@ -364,5 +368,7 @@ def _percent(percent: Decimal | None) -> int | None:
 def _time(text: Any) -> int | None:
     if text is None:
         return None
+    if text in ("infinity", "-infinity"):
+        return (1 if text == "infinity" else -1) << 60
     moment = text if isinstance(text, datetime) else datetime.fromisoformat(str(text))
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * MICROS)

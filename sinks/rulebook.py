@@ -7,12 +7,14 @@ state too, judges every price by the rules that judged it the first time.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.rows import TupleRow
 
@@ -28,6 +30,8 @@ NEWS_CHANNEL = "conscope_rules"
 
 _LOOK_AGAIN = 2.0
 _HEAR = 0.25
+_AT_ONCE = 5000
+"""Versions taken up in one go: the reader of prices waits so long."""
 _TIMEOUT = "options='-c statement_timeout=2000'"
 
 
@@ -68,7 +72,8 @@ class RuleBook:
             psycopg.Error: the database is out of reach.
         """
         with psycopg.connect(self.dsn, connect_timeout=10) as connection, self._lock:
-            self._learn(connection)
+            while self._learn(connection):
+                pass
             found = self._activations(connection, stream, partition, 0)
             # After a crash, messages are read again whose alerts stand in the database already: they were judged by the
             # rules of then, and are again. What is new begins after them.
@@ -94,15 +99,18 @@ class RuleBook:
                 # Up to what has just been read: a version made in between is not known yet, and comes next time.
                 connection.execute(
                     "INSERT INTO rule_activations (stream, partition, version, from_offset) "
-                    "SELECT %s, %s, version, %s FROM rule_versions WHERE version > %s AND version <= %s "
-                    "ON CONFLICT DO NOTHING",
-                    (
-                        stream,
-                        partition,
-                        max(next_offset, self._judged[stream, partition]),
-                        told,
-                        max(self._versions, default=0),
-                    ),
+                    "SELECT %(stream)s, %(partition)s, version, greatest(%(first)s, (SELECT max(from_offset) "
+                    "FROM rule_activations WHERE stream = %(stream)s AND partition = %(partition)s)) "
+                    "FROM rule_versions WHERE version > %(told)s AND version <= %(known)s "
+                    "ORDER BY version LIMIT %(most)s ON CONFLICT DO NOTHING",
+                    {
+                        "stream": stream,
+                        "partition": partition,
+                        "told": told,
+                        "known": max(self._versions, default=0),
+                        "first": max(next_offset, self._judged[stream, partition]),
+                        "most": _AT_ONCE,
+                    },
                 )
                 connection.commit()
                 found = self._activations(connection, stream, partition, told)
@@ -119,12 +127,13 @@ class RuleBook:
         if self._watch is not None:
             self._watch.join()
 
-    def _learn(self, connection: psycopg.Connection[TupleRow]) -> None:
-        """Read the versions that are not known yet, in their order."""
+    def _learn(self, connection: psycopg.Connection[TupleRow]) -> int:
+        """Read the next versions that are not known yet, in their order; returns how many."""
         rows = connection.execute(
-            "SELECT version, created_at, rule_id, rule FROM rule_versions WHERE version > %s ORDER BY version",
-            (max(self._versions, default=0),),
-        )
+            "SELECT version, created_at, rule_id, rule::text FROM rule_versions WHERE version > %s ORDER BY version "
+            "LIMIT %s",
+            (max(self._versions, default=0), _AT_ONCE),
+        ).fetchall()
         for version, created_at, rule_id, row in rows:
             rule = _parse(version, created_at, rule_id, row)
             if rule is not None and rule.active:
@@ -138,7 +147,8 @@ class RuleBook:
             if rule is not None:
                 self._scopes[rule_id] = scope
             self._versions[version] = _Version(rule_id, rule, events, not self._active)
-        self._newest = max(self._newest, *self._versions, 0)
+        self._newest = max(self._newest, max(self._versions, default=0))
+        return len(rows)
 
     def _activations(
         self, connection: psycopg.Connection[TupleRow], stream: int, partition: int, after: int
@@ -186,11 +196,15 @@ def _judged(connection: psycopg.Connection[TupleRow], stream: int, partition: in
     return 0 if row is None or row[0] is None else split_id(row[0])[2] + 1
 
 
-def _parse(version: int, created_at: Any, rule_id: int, row: dict[str, Any] | None) -> Rule | None:
+def _parse(version: int, created_at: Any, rule_id: int, row: str | None) -> Rule | None:
+    """The rule of a version; None when it was deleted, or means nothing. Whatever stands there, the flow goes on."""
     if row is None:
         return None
     try:
-        return parse(version, created_at, row)
+        rule = parse(version, created_at, json.loads(row))
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(rule), type=Rule)  # as recovery will want it
     except RuleError as error:
         log.warning("rule %d means nothing and is left out: %s", rule_id, error)
-        return None
+    except Exception as error:
+        log.warning("rule %d cannot be read and is left out: %s", rule_id, type(error).__name__)
+    return None

@@ -7,7 +7,11 @@ ALTER TABLE alerts
     ADD COLUMN definition jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN muted_until timestamptz,
     ADD COLUMN channels   text[] NOT NULL DEFAULT '{}', -- names in `channels`; empty: notification_method, or the default one
-    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(),
+    ADD CONSTRAINT alerts_definition_is_an_object CHECK (jsonb_typeof(definition) = 'object'),
+    ADD CONSTRAINT alerts_target_is_a_price CHECK (abs(target_price) < 1e12),
+    ADD CONSTRAINT alerts_muted_until_is_finite CHECK (isfinite(muted_until)), -- for good: active = false
+    ADD CONSTRAINT alerts_channels_are_names CHECK (array_position(channels, NULL) IS NULL AND array_ndims(channels) <= 1);
 
 -- Every version of every rule, in one order. The flow takes them from here, and a replay finds them here.
 CREATE TABLE rule_versions (
@@ -43,6 +47,13 @@ BEGIN
 END $$;
 CREATE TRIGGER alerts_version AFTER INSERT OR UPDATE OR DELETE ON alerts
     FOR EACH ROW EXECUTE FUNCTION record_rule_version();
+
+CREATE FUNCTION refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rules are deleted, not truncated: the running flow would go on judging by them'
+        USING HINT = 'DELETE FROM alerts';
+END $$;
+CREATE TRIGGER alerts_no_truncate BEFORE TRUNCATE ON alerts FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 -- What a rule thinks of an event now (watch 'each': of the listing that it decided on last).
 CREATE TABLE rule_states (
@@ -100,8 +111,11 @@ CREATE UNIQUE INDEX alert_triggers_once ON alert_triggers (alert_id, price_id);
 
 CREATE FUNCTION note_last_triggered() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- A rule that somebody is editing keeps its old time: prices wait for nobody.
     UPDATE alerts a SET last_triggered = greatest(a.last_triggered, n.newest)
-    FROM (SELECT alert_id, max(triggered_at) AS newest FROM fired GROUP BY alert_id) n WHERE a.id = n.alert_id;
+    FROM (SELECT alert_id, max(triggered_at) AS newest FROM fired GROUP BY alert_id) n
+    WHERE a.id = n.alert_id
+      AND a.id IN (SELECT id FROM alerts WHERE id IN (SELECT alert_id FROM fired) FOR UPDATE SKIP LOCKED);
     RETURN NULL;
 END $$;
 CREATE TRIGGER alert_triggers_note AFTER INSERT ON alert_triggers

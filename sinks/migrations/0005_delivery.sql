@@ -74,3 +74,8 @@ FROM outbox o
 LEFT JOIN price_drop_alerts a USING (alert_id)
 LEFT JOIN notices n ON n.notice_id = o.alert_id
 LEFT JOIN channels c USING (channel);
+
+-- Rules that were there before rules had versions.
+INSERT INTO rule_versions (version, rule_id, rule)
+SELECT row_number() OVER (ORDER BY a.id) + (SELECT coalesce(max(version), 0) FROM rule_versions), a.id, to_jsonb(a)
+FROM alerts a WHERE NOT EXISTS (SELECT FROM rule_versions v WHERE v.rule_id = a.id);

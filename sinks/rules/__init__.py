@@ -62,9 +62,7 @@ class Rules:
         """
         row = _checked(columns)
         with self._connect() as connection:
-            rule = _parse(row)
-            if (past := _known(connection, rule)) is not None:
-                row["definition"] = {**row["definition"], "known": past}
+            row["definition"] = _with_history(connection, row)
             names = [name for name in COLUMNS if name in row]
             made = connection.execute(
                 psycopg.sql.SQL("INSERT INTO alerts ({}) VALUES ({}) RETURNING id").format(
@@ -89,7 +87,11 @@ class Rules:
             now = connection.execute("SELECT * FROM alerts WHERE id = %s FOR UPDATE", (number,)).fetchone()
             if now is None:
                 raise NoSuchRule(f"there is no rule {number}")
-            _parse(_checked({**{name: now[name] for name in COLUMNS}, **columns}))
+            row = _checked({**{name: now[name] for name in COLUMNS}, **columns})
+            if columns.keys() & {"definition", "event_id", "section", "max_row", "target_price"}:
+                row["definition"].pop("known", None)  # of the day when it was made; the changed rule begins today
+                columns = {**columns, "definition": _with_history(connection, row)}
+            _parse(row)
             assignments = psycopg.sql.SQL(", ").join(
                 psycopg.sql.SQL("{} = %s").format(psycopg.sql.Identifier(name)) for name in columns
             )
@@ -236,12 +238,13 @@ def _observed(connection: psycopg.Connection[dict[str, Any]], rule: Rule, span: 
         )  # fmt: skip
 
 
-def _known(connection: psycopg.Connection[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
-    """What the stored history says that this rule must know from before it was made."""
+def _with_history(connection: psycopg.Connection[dict[str, Any]], row: dict[str, Any]) -> dict[str, Any]:
+    """A rule's definition, with what the stored history says that it must know from before it is made."""
+    rule = _parse(row)
     if not needs_history(rule):
-        return None
+        return dict(row["definition"])
     found = known(rule, _observed(connection, rule, timedelta(days=rule.days or 365)))
-    return None if found is None else msgspec.to_builtins(found)
+    return {**row["definition"], **({} if found is None else {"known": msgspec.to_builtins(found)})}
 
 
 def _time(moment: datetime) -> int:

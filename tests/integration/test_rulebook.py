@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from importlib import resources
 
 import psycopg
 import pytest
 
+from analytics.alerts import DefaultRule
 from analytics.schema import row_id
+from sinks import rulebook
 from sinks.rulebook import RuleBook
 from sinks.schema import migrate, register_stream
 from tests.conftest import Database
@@ -134,6 +137,91 @@ def test_a_rule_that_means_nothing_is_left_out_and_the_others_hold(
     assert [(a.rule_id, a.rule is not None) for a in told][-1] == (good, True)
     assert [a.rule for a in told[:2]] == [None, None]
     assert [a.idle for a in told] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"definition": '{"condition": "drop", "percent": "NaN"}'},
+        {"definition": '{"condition": "drop", "amount": "1E+999999"}'},
+        {"definition": '{"condition": "drop", "percent": "0.00000001"}'},
+        {"definition": '{"condition": "back", "observations": 2}'},
+        {"definition": '{"condition": "at_or_below", "quiet": 5}', "target_price": 5},
+        {"definition": '{"known": {"hours": [[99999999999999999999999, "5"]]}}', "target_price": 5},
+        {"definition": '{"a": ' * 2500 + "1" + "}" * 2500, "target_price": 5},
+        {"target_price": 0},
+    ],
+    ids=lambda columns: str(columns)[:40],
+)
+def test_whatever_stands_in_a_rule_the_flow_goes_on(
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection, columns: dict[str, object]
+) -> None:
+    row = {"definition": "{}", "target_price": None, **columns}
+    connection.execute("INSERT INTO alerts (target_price, definition) VALUES (%(target_price)s, %(definition)s)", row)
+    good = add(connection)
+    book = open_book()
+    book.recorded(1, 0)
+    assert [(a.rule_id, a.rule is None) for a in book.fresh(1, 0, 0)] == [(good - 1, True), (good, False)]
+    assert len(open_book().recorded(1, 0)) == 2, "nor is a restart stopped"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    ["muted_until) VALUES ('infinity'", "definition) VALUES ('[1]'", "target_price) VALUES ('NaN'",
+     "target_price) VALUES ('1e5000'", "channels) VALUES ('{NULL}'", "channels) VALUES ('{{a,b}}'"],
+)  # fmt: skip
+def test_what_can_be_no_rule_is_refused_by_the_table(connection: psycopg.Connection, columns: str) -> None:
+    with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.FeatureNotSupported)):
+        connection.execute(f"INSERT INTO alerts ({columns})")
+
+
+def test_rules_are_not_truncated(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.RaiseException, match="deleted, not truncated"):
+        connection.execute("TRUNCATE alerts CASCADE")
+
+
+def test_many_rules_are_taken_up_in_parts(
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rulebook, "_AT_ONCE", 40)
+    connection.execute("INSERT INTO alerts (event_id, target_price) SELECT 'e' || x, 5 FROM generate_series(1, 100) x")
+    book = open_book()
+    book.recorded(1, 0)
+    parts = [book.fresh(1, 0, offset) for offset in (10, 20, 30, 40)]
+    assert [len(part) for part in parts] == [40, 40, 20, 0]
+    assert [a.version for part in parts for a in part] == list(range(1, 101))
+
+
+def test_a_later_version_never_begins_before_an_earlier_one(
+    open_book: Callable[[], RuleBook], connection: psycopg.Connection
+) -> None:
+    rule = add(connection)
+    lost = open_book()
+    lost.recorded(1, 0)
+    lost.fresh(1, 0, 1000)  # and dies before anything of it is committed
+    connection.execute("DELETE FROM alerts WHERE id = %s", (rule,))
+    again = open_book()
+    told = again.recorded(1, 0) + again.fresh(1, 0, 600)
+    assert [(a.version, a.from_id) for a in told] == [(1, row_id(1, 0, 1000)), (2, row_id(1, 0, 1000))]
+    default = DefaultRule({})
+    default.told((a.from_id, a.idle) for a in told)
+    assert default.holds([row_id(1, 0, 999), row_id(1, 0, 1000)]) == [True, True]
+
+
+def test_rules_from_before_versions_have_one(database: Database) -> None:
+    folder = resources.files("sinks") / "migrations"
+    scripts = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        for name in scripts[:2]:
+            connection.execute((folder / name).read_text().encode())
+        connection.execute(
+            "INSERT INTO alerts (event_id, target_price, notification_target) VALUES ('e1', 5, 'secret')"
+        )
+        for name in scripts[2:]:
+            connection.execute((folder / name).read_text().encode())
+        [(version, row)] = connection.execute("SELECT version, rule::text FROM rule_versions").fetchall()
+    assert version == 1
+    assert "secret" not in row
 
 
 def test_with_the_database_away_there_is_nothing_new(

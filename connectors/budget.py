@@ -47,6 +47,8 @@ class Ledger:
         self._next = self._seen = 0.0
         self._quota: Quota | None = None
         self._lock = threading.Lock()
+        self.on_call: Callable[[], None] | None = None
+        """Called for each call, when it is counted and before it is made."""
 
     def take(self) -> None:
         """Wait for a call's turn and count it.
@@ -68,6 +70,8 @@ class Ledger:
             self._count(turn, 1)
             if self._quota is not None:
                 self._quota = Quota(self._quota.left - 1, self._quota.resets_at)
+        if self.on_call is not None:
+            self.on_call()
         if turn > now:
             self._sleep(turn - now)
 

@@ -23,7 +23,7 @@ from connectors import sources, topics
 from connectors.budget import LedgerState
 from connectors.source import Answer, Held, Missing, Query, SourceError, Target
 from connectors.sources import SITES, Polled
-from connectors.sources.feed import Feed, FeedError
+from connectors.sources.feed import Feed
 from connectors.watchlist import Watchlist, WatchlistError, load
 from settings import Settings
 
@@ -84,12 +84,8 @@ def diagnose(settings: Settings) -> list[Finding]:
     found = [check_kafka(settings), postgres]
     if watchlist is not None:
         found.append(check_watchlist(watchlist, settings))
-    try:
-        configured = sources.configured(settings)
-    except FeedError as error:
-        configured, wrong = [], [Finding("feeds", str(error), key=False, answers=False)]
-    else:
-        wrong = []
+    wrong: list[str] = []
+    configured = sources.configured(settings, wrong)
     there = {source.name: source for source in configured}
     for site in SITES:
         if site.NAME not in there:
@@ -102,7 +98,7 @@ def diagnose(settings: Settings) -> list[Finding]:
             )
         finally:
             source.close()
-    return found + wrong
+    return found + [Finding("feeds", line, key=False, answers=False) for line in wrong]
 
 
 def check_source(source: Polled, watched: list[Target], ingestion: Ingestion | None = None) -> Finding:

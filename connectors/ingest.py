@@ -34,7 +34,8 @@ from connectors.watchlist import Watchlist, WatchlistError, load
 
 log = logging.getLogger(__name__)
 
-_LONGEST_QUESTION = 900.0  # seconds, with all pages and retries
+_BEAT = 30.0
+_UNSEEN = 300.0  # seconds of calls that a crash can hide: a beat, and a call with its wait and its retries
 _NAP = timedelta(milliseconds=20)
 _WAITING_OUTCOMES = 16  # then the sources wait, too
 _STOP_SECONDS = 5.0
@@ -67,6 +68,9 @@ class Journal:
 
     def __init__(self, path: Path | None, ledger: Ledger) -> None:
         self._path, self._ledger = path, ledger
+        self._kept = 0.0
+        if path is not None:
+            ledger.on_call = self._beat
 
     def restore(self) -> bool:
         """Load the ledger with what was kept; says whether there was anything."""
@@ -76,13 +80,19 @@ class Journal:
         if msgspec.msgpack.decode(raw)[0] != _VERSION:
             return False
         kept = msgspec.msgpack.decode(raw, type=_Entry)
-        self._ledger.load(kept.ledger, _LONGEST_QUESTION if kept.asking else 0.0)
+        self._ledger.load(kept.ledger, _UNSEEN if kept.asking else 0.0)
         return True
+
+    def _beat(self) -> None:
+        """Keep the ledger now and then while a question goes on, so that a long one is never forgotten."""
+        if time.monotonic() - self._kept > _BEAT:
+            self.note(asking=True)
 
     def note(self, asking: bool) -> None:
         """Keep the ledger as it is; durable when this returns."""
         if self._path is None:
             return
+        self._kept = time.monotonic()
         new = self._path.with_suffix(".new")
         with new.open("wb") as file:
             file.write(msgspec.msgpack.encode(_Entry(_VERSION, asking, self._ledger.dump())))

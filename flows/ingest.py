@@ -7,6 +7,7 @@ Importing this module reads the settings and connects to nothing.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import bytewax.operators as op
@@ -18,7 +19,6 @@ from connectors import sources, topics
 from connectors.ingest import PollingSource, WatchFile
 from connectors.poller import Outcome, Status
 from connectors.sources import Polled
-from connectors.sources.feed import FeedError
 from connectors.watchlist import Watchlist
 from flows import start
 from flows.operators import write
@@ -27,6 +27,8 @@ from sinks import kafka
 from sinks.kafka import KafkaSink, Messages
 from sinks.status import StatusSink, calls_spent
 from sinks.tables import Metric, SourceStatus
+
+log = logging.getLogger(__name__)
 
 
 def build(settings: Settings) -> Dataflow:
@@ -66,15 +68,15 @@ def source(settings: Settings) -> PollingSource:
 
 
 def configured(settings: Settings) -> list[Polled]:
-    """The sources that the settings name.
+    """The sources that the settings name; a feed that is wrong is told and left out.
 
     Raises:
-        SystemExit: there is none, or a feed's file is wrong; says what to set.
+        SystemExit: there is none; says what to set.
     """
-    try:
-        found = sources.configured(settings)
-    except FeedError as error:
-        raise SystemExit(f"conscope: {error}") from None
+    wrong: list[str] = []
+    found = sources.configured(settings, wrong)
+    for line in wrong:
+        log.error("not followed: %s", line)
     if not found:
         raise SystemExit(
             "conscope: no source is configured. Set SEATGEEK_API_KEY, TICKETMASTER_API_KEY, or STUBHUB_CLIENT_ID and "

@@ -7,7 +7,6 @@ from typing import Protocol
 from connectors.budget import Ledger
 from connectors.source import Source
 from connectors.sources import feed, seatgeek, stubhub, ticketmaster
-from connectors.sources.feed import FeedError
 from settings import Settings
 
 SITES = (seatgeek, ticketmaster, stubhub)
@@ -20,15 +19,18 @@ class Polled(Source, Protocol):
     ledger: Ledger
 
 
-def configured(settings: Settings) -> list[Polled]:
+def configured(settings: Settings, wrong: list[str]) -> list[Polled]:
     """Every source that the settings name: the sites that have a key, and the feeds.
 
-    Raises:
-        FeedError: a feed's file is wrong, or has the name of a site.
+    Args:
+        settings: name them.
+        wrong: is told of each feed that cannot be followed, and why; it stops nothing else.
     """
     sites: list[Polled | None] = [site.from_settings(settings) for site in SITES]
-    feeds = feed.from_settings(settings, settings.feed_secret)
-    for one in feeds:
+    feeds = []
+    for one in feed.from_settings(settings, settings.feed_secret, wrong):
         if one.name in {site.NAME for site in SITES}:
-            raise FeedError(f"name = {one.name!r} is a ticket site's: give the feed another name")
+            wrong.append(f"name = {one.name!r} is a ticket site's: give the feed another name")
+        else:
+            feeds.append(one)
     return [site for site in sites if site is not None] + [*feeds]

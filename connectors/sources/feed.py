@@ -30,6 +30,7 @@ from connectors.mapping import Mapping, MappingError, Unmappable, walk
 from connectors.source import (
     Answer,
     Budget,
+    Held,
     Listed,
     Missing,
     PriceEvent,
@@ -91,14 +92,15 @@ _TABLES = ("constants", "fields", "observation")
 _KEYS = f"a feed has {', '.join(_File.__struct_fields__)} and the mapping's {', '.join(_TABLES)}"
 
 
-def from_settings(settings: Settings, secrets: Secrets) -> list[Feed]:
+def from_settings(settings: Settings, secrets: Secrets, wrong: list[str]) -> list[Feed]:
     """Every feed whose file stands in `settings.feeds_dir` itself, by name.
 
-    Raises:
-        FeedError: files are wrong, or two feeds share a name; the text tells of each.
+    Args:
+        settings: say where.
+        secrets: as of `Feed`.
+        wrong: is told of each file that is wrong, and of two feeds of one name; the others are followed.
     """
     feeds: dict[str, Feed] = {}
-    wrong: list[str] = []
     for path in sorted(settings.feeds_dir.glob("*.toml")):
         try:
             feed = load(path, secrets)
@@ -107,8 +109,6 @@ def from_settings(settings: Settings, secrets: Secrets) -> list[Feed]:
         else:
             if feeds.setdefault(feed.name, feed) is not feed:
                 wrong.append(f'{path}: name = "{feed.name}" is that of another feed: write another')
-    if wrong:
-        raise FeedError("\n".join(wrong))
     return [feeds[name] for name in sorted(feeds)]
 
 
@@ -170,6 +170,10 @@ class Feed:
         user, _, password = reveal(file.basic).partition(":")
         headers = {name: reveal(value) for name, value in file.headers.items()}
         self._unset = sorted(reveal.unset)
+        if len(every) > file.budget.calls_a_day:
+            raise FeedError(
+                f"one look takes {len(every)} calls, one for each of `each`, and [budget] has {file.budget.calls_a_day} a day"
+            )
         self._http = Http(
             self.name,
             self.ledger,
@@ -202,9 +206,11 @@ class Feed:
             try:
                 for rows in self._pages(start, each):
                     reading.take(rows, self._now())
-            except (Unavailable, Missing) as error:
+            except (Unavailable, Missing, Held) as error:
+                if isinstance(error, Held) and self.ledger.left:
+                    raise  # the source's own word; when it is our budget that is spent, what was read stands
                 failed.append(error)
-                if isinstance(error, Unavailable):
+                if not isinstance(error, Missing):
                     break
         if failed and not reading.pages:
             raise failed[0]
@@ -229,8 +235,8 @@ class Feed:
     def _start(self, file: _File, url: str, each: str | int | None) -> httpx.URL:
         try:
             start = httpx.URL(url.replace("{each}", quote(str(each), safe="")))
-        except httpx.InvalidURL as error:
-            raise FeedError(f"url is no web address ({error})") from None
+        except httpx.InvalidURL:
+            raise FeedError("url is no web address: check its host, its port and what stands in ${…}") from None
         _check_address(start, file.allow_private)
         first = {}
         if (paging := file.paging) is not None and paging.by in ("page", "offset"):
@@ -400,7 +406,7 @@ class PublicOnly(httpx.BaseTransport):
             raise httpx.ConnectError(f"{host} is not known") from None
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         if not all(map(_is_public, addresses)):
-            raise Refused(f"{host} is not a public address; for one of your own write allow_private = true")
+            raise Refused("the url is not a public address; for one of your own write allow_private = true")
         failed = httpx.ConnectError(f"{host} has no address")
         for address in addresses:
             moved = httpx.Request(

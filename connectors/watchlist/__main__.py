@@ -16,7 +16,6 @@ import psycopg
 import settings as configuration
 from connectors import sources
 from connectors.source import Listed, Source, SourceError
-from connectors.sources.feed import FeedError
 from connectors.watchlist import Entry, Link, Watchlist, WatchlistError, load
 from settings import Settings
 
@@ -39,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = configuration.load()
     try:
         rows: list[Row] = chosen.run(Watchlist(settings.postgres_dsn), chosen, settings)
-    except (WatchlistError, FeedError) as error:
+    except WatchlistError as error:
         return _fail(str(error))
     except psycopg.errors.UndefinedTable:
         return _fail("the database has no watchlist yet; make it with: python -m sinks.schema")
@@ -173,7 +172,7 @@ def _unlink(watchlist: Watchlist, chosen: argparse.Namespace, _settings: Setting
 
 @contextmanager
 def _sources(settings: Settings) -> Iterator[Sequence[Source]]:
-    opened = sources.configured(settings)
+    opened = sources.configured(settings, [])  # of feeds that are wrong, ingestion and the doctor tell
     try:
         yield opened
     finally:

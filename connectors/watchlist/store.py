@@ -142,7 +142,10 @@ class Watchlist:
                     f"there is no entry {number}; `python -m connectors.watchlist list` shows them all"
                 )
             if row["origin"] == "file":
-                raise WatchlistError(f"entry {number} stands in the watchlist file: take it out there")
+                raise WatchlistError(
+                    f"entry {number} stands in the watchlist file: take it out there "
+                    "(or, if that file is gone, write an empty one and run sync)"
+                )
             connection.execute("DELETE FROM watchlist WHERE id = %s", (number,))
 
     def entries(self) -> list[Stored]:

@@ -80,6 +80,17 @@ def test_a_rule_knows_at_its_making_what_the_history_holds(rules: Rules) -> None
     assert [price for _, price in hours] == ["150", "140", "120", "130"]
 
 
+def test_a_changed_rule_knows_the_history_of_today(rules: Rules) -> None:
+    number = rules.add({"event_id": "e1", "definition": {"condition": "new_low"}})
+    with psycopg.connect(rules.dsn) as connection:
+        connection.execute("UPDATE price_history SET total_price = 80 WHERE id = 4")
+    rules.change(number, {"definition": {"condition": "new_low", "observations": 2}})
+    definition = rules.all(number)[0].rule["definition"]
+    assert (definition["observations"], definition["known"]["lowest"]) == (2, "80")
+    rules.mute(number)
+    assert rules.all(number)[0].rule["definition"] == definition
+
+
 def test_trying(rules: Rules) -> None:
     assert "Would have fired once" in rules.try_out({"event_id": "e1", "target_price": 120}).summary()
     assert "5 % over the low would be 126.00 USD" in rules.try_out({"event_id": "e1", "target_price": 80}).summary()

@@ -363,7 +363,7 @@ def run(
     given = {name.lower(): value for name, value in tables.environment.items()}
     settings = Settings(**given, watchlist_file=tmp_path / "watchlist.toml", _env_file=None)  # type: ignore[arg-type, call-arg]
     monkeypatch.setattr(configuration, "load", lambda: settings)
-    monkeypatch.setattr(sources, "configured", lambda _: configured)
+    monkeypatch.setattr(sources, "configured", lambda _, __: configured)
 
     def command(*arguments: str) -> tuple[int, str, str]:
         code = main(list(arguments))

@@ -279,6 +279,19 @@ def test_an_alert_says_what_it_is_measured_against() -> None:
     assert (alert.percentile, alert.sample) == (0, 12)
 
 
+def test_flicker_after_an_alert_is_noted_once() -> None:
+    at = desk(rule(target_price=100))
+    at.path([99, 101] * 50)
+    assert [d.reason for d in at.decisions] == ["fired", "not_rearmed"]
+
+
+def test_rules_that_look_alike_each_think_for_themselves() -> None:
+    at = desk(*(rule(n, n, target_price=60 + n) for n in range(1, 31)), rule(99, 99, condition="back", gone_minutes=5))
+    at.path([100, 85.5, 75, 100])
+    assert [a.rule.id for a in at.alerts] == [26, 27, 28, 29, 30, *range(15, 26)]
+    assert at.see(100, 30)[-1].rule.id == 99
+
+
 def test_a_restart_changes_nothing() -> None:
     prices = [120, 99, 99, 103, 99, 90, 130, 85, 100, 70, 120, 60]
     rules = [
@@ -310,6 +323,9 @@ def test_a_restart_changes_nothing() -> None:
         ({"target_price": 100, "quiet": {"from": "22:00", "to": "07:00", "time_zone": "Mars/North"}}, "no time zone"),
         ({"target_price": 100, "expires_at": "2027-01-01T00:00:00"}, "needs an offset"),
         ({"target_price": 100, "colour": "red"}, "unknown field"),
+        ({"condition": "drop", "percent": "0.00001"}, "above 0"),
+        ({"condition": "drop", "amount": "0.0000001"}, "above 0"),
+        ({"condition": "back", "observations": 2}, "back at the first look"),
         ({"target_price": 100, "watch": "all"}, "watch"),
         ({"target_price": 100, "condition": "new_low"}, "has none"),
     ],

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from connectors import ingest
+from connectors.budget import Ledger
 from connectors.ingest import Journal, PollingSource, WatchFile
 from connectors.poller import Outcome
 from connectors.source import Answer, Budget
@@ -291,3 +292,15 @@ def test_a_file_waits_for_postgres(file: Any) -> None:
     watchlist.away = False
     look()
     assert len(watchlist.taken) == 1
+
+
+def test_a_question_of_many_calls_is_kept_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "_BEAT", 0.0)
+    now = [1_800_000_000.0]
+    asked = Ledger(Budget(2000, 1.0), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    Journal(tmp_path / "calls", asked).note(asking=True)
+    for _ in range(600):
+        asked.take()
+    after = Ledger(Budget(2000, 1.0), lambda: now[0])
+    assert Journal(tmp_path / "calls", after).restore()
+    assert after.spent >= 600, "a crash in a look of ten minutes forgets no call"

@@ -12,8 +12,8 @@ import pytest
 
 import settings
 from analytics.rules import RuleError
-from sinks.rules import NoSuchRule, Rules
-from sinks.rules.__main__ import main
+from analytics.rulestore import NoSuchRule, Rules
+from sinks.rules import main
 from sinks.schema import migrate
 from tests.conftest import Database
 

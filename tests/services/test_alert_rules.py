@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from analytics.rules import RuleError
+from analytics.rulestore import Rules
 from local.discord_stub import DiscordStub
-from sinks.rules import Rules
 from tests.conftest import Database
 from tests.support.kafka import Kafka
 from tests.support.load import Stream

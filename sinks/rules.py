@@ -14,8 +14,8 @@ import psycopg
 
 import settings as configuration
 from analytics.rules import Rearm, Reference, RuleError
+from analytics.rulestore import REASONS, Kept, NoSuchRule, Rules
 from sinks.postgres import first_line
-from sinks.rules import Kept, NoSuchRule, Rules
 
 _EXAMPLES = """examples:
   python -m sinks.rules try --event concert_123 --at-or-below 120 --section 101
@@ -136,21 +136,6 @@ _COMMANDS: dict[str, Callable[[Rules, argparse.Namespace], Told]] = {
     "list": _list, "show": _show, "add": _add, "try": _try, "explain": _explain, "mute": _mute, "unmute": _unmute,
     "remove": _remove,
 }  # fmt: skip
-
-REASONS = {
-    "fired": "fired",
-    "not_met": "the price is not there",
-    "nothing_to_compare": "nothing to compare with yet",
-    "once": "it fires once, and has",
-    "cooling": "it fired lately and is cooling down",
-    "not_rearmed": "it fired, and the price has not gone back over the margin since",
-    "not_lower": "it fired, and the price is not lower by the step",
-    "already_true": "that held already when the rule was made",
-    "holding": "the price must stand for some looks",
-    "muted": "it is muted",
-    "too_many": "it has alerted often enough this minute",
-    "expired": "it has ended",
-}
 
 
 def _columns(chosen: argparse.Namespace) -> dict[str, Any]:

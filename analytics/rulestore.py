@@ -1,4 +1,8 @@
-"""The rules in the database: made, changed, tried and explained. `python -m sinks.rules` is the command."""
+"""The rules in the database: made, changed, tried and explained, for the command (`sinks.rules`) and the dashboard.
+
+Beside `lake` the other I/O of this package: the one place where rules are written, which both may import
+(docs/decisions/0012).
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,22 @@ COLUMNS = (
     "channels", "active", "muted_until", "definition",
 )  # fmt: skip
 """What a person can set of a rule."""
+
+REASONS = {
+    "fired": "fired",
+    "not_met": "the price is not there",
+    "nothing_to_compare": "nothing to compare with yet",
+    "once": "it fires once, and has",
+    "cooling": "it fired lately and is cooling down",
+    "not_rearmed": "it fired, and the price has not gone back over the margin since",
+    "not_lower": "it fired, and the price is not lower by the step",
+    "already_true": "that held already when the rule was made",
+    "holding": "the price must stand for some looks",
+    "muted": "it is muted",
+    "too_many": "it has alerted often enough this minute",
+    "expired": "it has ended",
+}
+"""What a decision's reason says to a person."""
 
 MOST_TRIED = 1_000_000
 """Stored prices that a trial looks at, the newest."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dash import Dash
+from typing import Any
+
+from dash import Dash, html
 from flask import Flask
 
 from dash_app import mute, security
-from dash_app.callbacks import register
-from dash_app.database import Database
-from dash_app.layout import layout
+from dash_app.page import Services, View
+from dash_app.pages import PAGES
+from dash_app.shell import client, live, router
+from dash_app.shell.layout import layout
 from settings import Settings
 
 _PAGE = """<!DOCTYPE html>
@@ -45,8 +48,15 @@ def create_app(settings: Settings, *, allow_remote: bool = False, published_on_l
                    {"name": "color-scheme", "content": "light dark"}],
     )  # fmt: skip
     server: Flask = app.server
-    app.layout = layout
-    register(app, Database.of(settings))
+    services = Services.of(settings)
+    app.layout = layout(PAGES)
+    everything: Any = html.Div([app.layout, *(page.layout(View()) for page in PAGES)])
+    app.validation_layout = everything  # so that a callback which names no part fails at start
+    client.register(app)
+    router.register(app, PAGES)
+    live.register(app, services.database)
+    for page in PAGES:
+        page.register(app, services)
     server.add_url_rule("/health", "health", lambda: ("ok", {"Content-Type": "text/plain; charset=utf-8"}))
     mute.register(server, settings)
     security.protect(server, security.content_policy(app.csp_hashes()), allow_remote=allow_remote)

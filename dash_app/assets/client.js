@@ -19,40 +19,29 @@ window.dash_clientside.conscope = {
     return shown();
   },
 
-  // The view that the address names; what it does not name stays.
-  restore: function (search) {
-    const keep = window.dash_clientside.no_update;
-    const asked = new URLSearchParams(search || "");
-    const one = function (name, allowed) {
-      const value = asked.get(name);
-      return value && (!allowed || allowed.includes(value)) ? value : keep;
-    };
-    const many = function (name) {
-      const values = asked.getAll(name).filter(Boolean);
-      return values.length ? Array.from(new Set(values)).slice(0, 12) : keep;
-    };
-    return [
-      one("event"),
-      one("window", ["60", "3600", "86400"]),
-      one("price", ["low", "average"]),
-      one("scope", ["event", "all"]),
-      many("section"),
-      many("source"),
-    ];
+  // Marks the page in the navigation, and names the window after it.
+  arrive: function (path, name) {
+    const ways = Array.from(document.getElementById(name).querySelectorAll("a"));
+    const here = ways.find((way) => way.pathname === (path || "/").replace(/(.)\/$/, "$1"));
+    ways.forEach((way) => (way === here ? way.setAttribute("aria-current", "page") : way.removeAttribute("aria-current")));
+    document.title = here && here.pathname !== "/" ? here.textContent + " · ConScope" : "ConScope";
+    return window.dash_clientside.no_update;
   },
 
-  // The address that names the view, without a new entry in the history.
-  remember: function (event, windowSize, price, scope, sections, sources) {
-    if (!event) return window.dash_clientside.no_update;
-    const view = new URLSearchParams({ event: event });
-    if (windowSize !== "60") view.set("window", windowSize);
-    if (price !== "low") view.set("price", price);
-    if (scope !== "event") view.set("scope", scope);
-    (sections || []).forEach((name) => view.append("section", name));
-    (sources || []).forEach((name) => view.append("source", name));
-    const search = "?" + view.toString();
-    if (window.location.search !== search) {
-      window.history.replaceState(window.history.state, "", window.location.pathname + search);
+  // The address that names what a page shows, without a new entry in the history.
+  remember: function (path, names, values) {
+    const view = new URLSearchParams();
+    names.forEach(([name, usual], index) => {
+      [values[index]].flat().forEach((value) => {
+        if (value !== null && value !== undefined && value !== "" && value !== usual) view.append(name, value);
+      });
+    });
+    const search = view.size ? "?" + view.toString() : "";
+    const here = window.location;
+    if (here.pathname === path || (path === "/event" && here.pathname === "/")) {
+      if (here.search !== search || here.pathname !== path) {
+        window.history.replaceState(window.history.state, "", path + search);
+      }
     }
     return search;
   },

@@ -8,10 +8,11 @@ import polars as pl
 from dash import Dash, Input, Output
 
 from dash_app import ids
-from dash_app.callbacks.guard import keeps
 from dash_app.database import Database, NotReadyError
 from dash_app.loaders import sources
 from dash_app.loaders.schemas import SOURCES
+from dash_app.pages.sources import ids as here
+from dash_app.shell.guard import keeps
 from dash_app.views.sources import source_list
 
 
@@ -25,4 +26,6 @@ def register(app: Dash, database: Database) -> None:
         except NotReadyError:
             return source_list(pl.DataFrame(schema=SOURCES))
 
-    app.callback(Output(ids.POLLED, "children"), Input(ids.SLOW, "n_intervals"), Input(ids.HEALTH_TOKEN, "data"))(panel)
+    app.callback(Output(here.POLLED, "children"), Input(ids.SLOW, "n_intervals"), Input(ids.HEALTH_TOKEN, "data"))(
+        panel
+    )

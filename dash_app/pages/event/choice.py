@@ -9,9 +9,10 @@ from dash import Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
 from dash_app import ids
-from dash_app.callbacks.guard import keeps, required
 from dash_app.database import Database
 from dash_app.loaders import find_event, recent_events
+from dash_app.pages.event import ids as here
+from dash_app.shell.guard import keeps, required
 from dash_app.views.head import event_head, event_options
 
 
@@ -40,19 +41,18 @@ def register(app: Dash, database: Database) -> None:
         return event_head(event.row(0, named=True), zone or "UTC") if event.height else no_update
 
     app.callback(
-        Output(ids.EVENT, "data"),
-        Output(ids.EVENT, "value", allow_duplicate=True),
+        Output(here.EVENT, "data"),
+        Output(here.EVENT, "value", allow_duplicate=True),
         Input(ids.PRICES, "data"),
         Input(ids.SLOW, "n_intervals"),
-        State(ids.EVENT, "data"),
-        State(ids.EVENT, "value"),
-        State(ids.EVENT, "dropdownOpened"),
-        prevent_initial_call=True,
+        State(here.EVENT, "data"),
+        State(here.EVENT, "value"),
+        State(here.EVENT, "dropdownOpened"),
+        prevent_initial_call="initial_duplicate",
     )(options)
     app.callback(
-        Output(ids.EVENT_HEAD, "children"),
-        Input(ids.EVENT, "value"),
+        Output(here.EVENT_HEAD, "children"),
+        Input(here.EVENT, "value"),
         Input(ids.ZONE, "data"),
         Input(ids.SLOW, "n_intervals"),
-        prevent_initial_call=True,
     )(title)

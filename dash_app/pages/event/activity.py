@@ -7,9 +7,10 @@ from typing import Any
 from dash import Dash, Input, Output
 
 from dash_app import ids
-from dash_app.callbacks.guard import keeps, required
 from dash_app.database import Database
 from dash_app.loaders import latest_alerts, latest_changes
+from dash_app.pages.event import ids as here
+from dash_app.shell.guard import keeps, required
 from dash_app.views.activity import alerts_list, changes_table
 
 
@@ -28,12 +29,11 @@ def register(app: Dash, database: Database) -> None:
         found = latest_alerts(database, None if every else required(chosen))
         return alerts_list(found, zone or "UTC", every_event=every)
 
-    for output, panel in ((ids.CHANGES, changes), (ids.ALERTS, alerts)):
+    for output, panel in ((here.CHANGES, changes), (here.ALERTS, alerts)):
         app.callback(
             Output(output, "children"),
             Input(ids.PRICES, "data"),
-            Input(ids.EVENT, "value"),
-            Input(ids.SCOPE, "value"),
+            Input(here.EVENT, "value"),
+            Input(here.SCOPE, "value"),
             Input(ids.ZONE, "data"),
-            prevent_initial_call=True,
         )(panel)

@@ -7,10 +7,11 @@ from typing import Any
 from dash import Dash, Input, Output
 
 from dash_app import ids
-from dash_app.callbacks.guard import keeps
 from dash_app.database import Database
 from dash_app.figures import SCHEMES, sparkline
 from dash_app.loaders import dead_letters, pipeline_health, rates
+from dash_app.pages.pipeline import ids as here
+from dash_app.shell.guard import keeps
 from dash_app.views.health import dead_letter_list, health_tiles
 
 
@@ -27,11 +28,10 @@ def register(app: Dash, database: Database) -> None:
         )
 
     app.callback(
-        Output(ids.HEALTH, "children"),
-        Output(ids.SPARK, "figure"),
-        Output(ids.DEAD, "children"),
+        Output(here.HEALTH, "children"),
+        Output(here.SPARK, "figure"),
+        Output(here.DEAD, "children"),
         Input(ids.HEALTH_TOKEN, "data"),
         Input(ids.ZONE, "data"),
         Input(ids.SCHEME, "data"),
-        prevent_initial_call=True,
     )(panel)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dash import Dash, Input, Output, State, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 
 from dash_app import ids
-from dash_app.callbacks.guard import keeps, required
 from dash_app.database import Database
 from dash_app.figures import SCHEMES, price_chart
 from dash_app.figures.price import MOST_LINES, Look
 from dash_app.keyfigures import key_figures
 from dash_app.loaders import alert_marks, currencies, event_series, facets, line_series, snapshot
 from dash_app.loaders.windows import SPANS
+from dash_app.pages.event import ids as here
+from dash_app.shell.guard import keeps, required
 from dash_app.text import source_name
 from dash_app.views.cards import nothing
 from dash_app.views.head import key_figure_tiles
@@ -74,37 +75,44 @@ def register(app: Dash, database: Database) -> None:
         return price_chart(whole, lines, marks, look), _note(money, zone or "UTC", count)
 
     app.callback(
-        Output(ids.FIGURES, "children"),
+        Output(here.FIGURES, "children"),
         Input(ids.PRICES, "data"),
-        Input(ids.EVENT, "value"),
-        prevent_initial_call=True,
+        Input(here.EVENT, "value"),
     )(figures)
     app.callback(
-        Output(ids.SECTIONS, "data"),
-        Output(ids.SOURCES, "data"),
-        Output(ids.SECTIONS, "value", allow_duplicate=True),
-        Output(ids.SOURCES, "value", allow_duplicate=True),
-        Input(ids.EVENT, "value"),
+        Output(here.SECTIONS, "data"),
+        Output(here.SOURCES, "data"),
+        Output(here.SECTIONS, "value", allow_duplicate=True),
+        Output(here.SOURCES, "value", allow_duplicate=True),
+        Input(here.EVENT, "value"),
         Input(ids.SLOW, "n_intervals"),
-        State(ids.SECTIONS, "data"),
-        State(ids.SOURCES, "data"),
-        State(ids.SECTIONS, "value"),
-        State(ids.SOURCES, "value"),
-        prevent_initial_call=True,
+        State(here.SECTIONS, "data"),
+        State(here.SOURCES, "data"),
+        State(here.SECTIONS, "value"),
+        State(here.SOURCES, "value"),
+        prevent_initial_call="initial_duplicate",
     )(filters)
     app.callback(
-        Output(ids.DRAWING, "data"),
-        Output(ids.CHART_NOTE, "children"),
+        Output(here.DRAWING, "data"),
+        Output(here.CHART_NOTE, "children"),
         Input(ids.PRICES, "data"),
-        Input(ids.EVENT, "value"),
-        Input(ids.WINDOW, "value"),
-        Input(ids.METRIC, "value"),
-        Input(ids.SECTIONS, "value"),
-        Input(ids.SOURCES, "value"),
+        Input(here.EVENT, "value"),
+        Input(here.WINDOW, "value"),
+        Input(here.METRIC, "value"),
+        Input(here.SECTIONS, "value"),
+        Input(here.SOURCES, "value"),
         Input(ids.ZONE, "data"),
         Input(ids.SCHEME, "data"),
-        prevent_initial_call=True,
     )(chart)
+
+    in_browser: Any = app.clientside_callback  # Dash leaves it without types
+    in_browser(
+        ClientsideFunction("conscope", "draw"),
+        Output(here.CHART, "figure"),
+        Input(here.DRAWING, "data"),
+        State(here.CHART, "id"),
+        prevent_initial_call=True,
+    )
 
 
 def _window(value: str | None) -> int:

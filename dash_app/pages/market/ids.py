@@ -1,0 +1,1 @@
+"""Names of the market page's parts."""

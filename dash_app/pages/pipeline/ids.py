@@ -1,0 +1,3 @@
+"""Names of the pipeline page's parts."""
+
+HEALTH, SPARK, DEAD = "health", "rate-chart", "dead-letters"

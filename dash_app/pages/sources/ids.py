@@ -1,0 +1,3 @@
+"""Names of the sources page's parts."""
+
+POLLED = "polled"

@@ -1,4 +1,4 @@
-"""A small pool of read-only Postgres connections that survives the server going away."""
+"""Postgres as the dashboard asks it: a small pool of read-only connections that survives the server going away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from settings import Settings
 
 _IDLE = 8  # connections kept open between requests
 _PAUSE_SECONDS = 1.0  # after a failure, answer at once for this long instead of trying again
-_OPTIONS = "-c default_transaction_read_only=on -c statement_timeout=8000 -c timezone=UTC"
+_WRITING = "-c statement_timeout=8000 -c timezone=UTC"
+_OPTIONS = f"-c default_transaction_read_only=on {_WRITING}"
+_NAME = "conscope-dashboard"
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
@@ -29,7 +31,7 @@ class NotReadyError(Exception):
 
 
 class Database:
-    """Read-only queries, from any thread.
+    """Read-only queries, and the few changes that a person makes, from any thread.
 
     Connects on first use, never before. A connection that broke is replaced and the query asked once more, so a
     server that was restarted goes unnoticed unless it is still away.
@@ -78,6 +80,18 @@ class Database:
         """The answer of a query as a frame with this schema, column by column; raises what `rows` raises."""
         return pl.DataFrame(self.rows(sql, parameters), schema=dict(schema), orient="row")
 
+    def change(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """Change something, in a transaction of its own, and give the rows that it returns. Asked for by a person, never
+        by a tick; raises what `rows` raises, and `psycopg.Error` when the database refuses the change."""
+        try:
+            with psycopg.connect(self._dsn, connect_timeout=3, options=_WRITING, application_name=_NAME) as connection:
+                cursor = connection.execute(sql.encode(), parameters)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg.errors.UndefinedTable:
+            raise NotReadyError from None
+        except psycopg.OperationalError:
+            raise DatabaseAwayError from None
+
     def close(self) -> None:
         """Close the idle connections."""
         self._forget()
@@ -102,7 +116,7 @@ class Database:
 
     def _connect(self) -> psycopg.Connection[Row]:
         return psycopg.connect(
-            self._dsn, autocommit=True, connect_timeout=3, options=_OPTIONS, application_name="conscope-dashboard",
+            self._dsn, autocommit=True, connect_timeout=3, options=_OPTIONS, application_name=_NAME,
             tcp_user_timeout=5000, keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
         )  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+import polars as pl
 from dash import Dash
 
 from analytics.rulestore import Rules
@@ -54,6 +55,9 @@ class View:
         return list(dict.fromkeys(self.asked.get(name, [])))[:most]
 
 
+Export = Callable[[Services, View], pl.DataFrame]
+
+
 @dataclass(frozen=True)
 class Page:
     """One page.
@@ -63,6 +67,7 @@ class Page:
         title: in the navigation and the window's title.
         layout: what it shows for an address, before anything is asked of the database.
         register: makes its callbacks, once at start.
+        exports: tables to take away, by name: what the address's view shows, all of it (`views.export`).
         needs_prices: without a price in the database the page says how to get some instead.
     """
 
@@ -70,4 +75,5 @@ class Page:
     title: str
     layout: Callable[[View], Any]
     register: Callable[[Dash, Services], None]
+    exports: Mapping[str, Export] = field(default_factory=dict)
     needs_prices: bool = False

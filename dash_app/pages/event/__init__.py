@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import Dash
 
 from dash_app.page import Page, Services
-from dash_app.pages.event import activity, chart, choice, ids
+from dash_app.pages.event import activity, chart, choice, ids, now
 from dash_app.pages.event.layout import layout
 from dash_app.shell import router
 from dash_app.shell.router import Field
@@ -16,6 +16,7 @@ _PATH = "/event"
 def _register(app: Dash, services: Services) -> None:
     for part in (choice, chart, activity):
         part.register(app, services.database)
+    now.register(app, services)
     router.remember(
         app,
         _PATH,

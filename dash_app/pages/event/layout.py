@@ -10,6 +10,7 @@ from dash import dcc, html
 from dash_app.figures.blank import blank
 from dash_app.page import View
 from dash_app.pages.event import ids as here
+from dash_app.pages.event import now
 from dash_app.views.aria import named
 from dash_app.views.cards import card, skeleton
 from dash_app.views.controls import multi, segments
@@ -29,7 +30,7 @@ _SCOPES = [("event", "This event"), ("all", "All events")]
 def layout(view: View) -> Any:
     """The page that the address asks for."""
     columns = html.Div([_changes_card(view), _alerts_card()], className="columns")
-    return [dcc.Store(id=here.DRAWING), _hero(view), _chart_card(view), columns]
+    return [dcc.Store(id=here.DRAWING), _hero(view), _chart_card(view), *now.cards(view), columns]
 
 
 def _hero(view: View) -> Any:

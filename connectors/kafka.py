@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _BROKER_SECONDS = 15.0
 _WATCH_SECONDS = 10.0
+_REST, _REST_EACH, _REST_MOST = timedelta(milliseconds=8), timedelta(milliseconds=2), timedelta(milliseconds=60)
 stopping = threading.Event()
 """Set by the first SIGTERM or SIGINT: sources then end their input, and the flow drains."""
 
@@ -80,7 +82,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
         client: librdkafka settings.
         topic: the topic.
         register: gives the number under which this making of the topic is known, from (topic, incarnation).
-        batch_size: most messages in a batch; a thin partition gives batches of one at once.
+        batch_size: most messages in a batch; a thin partition gives batches of one at once, a busy one some each 60 ms.
         idle_after: seconds without a message after which a partition at its end says so.
         group: where durable offsets are published, for tools that show lag. It is never read from.
         on_lost: "fail", or "earliest" to go on past messages that retention removed unread.
@@ -145,6 +147,7 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         self._at_end: int | None = None
         self._last_news = time.monotonic()
         self._greeted = False
+        self._awake: datetime | None = None
         self._rules = [] if source.rules is None else source.rules.recorded(self._stream, partition)
         self._consumer.assign([TopicPartition(source.topic, partition, self._next)])
         self._watch = _Watch(source, made, partitions) if partition == 0 and not made.startswith("cluster:") else None
@@ -188,8 +191,20 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         self._publish()
         if self._source.rules is not None:
             self._rules += self._source.rules.fresh(self._stream, self._partition, self._next)
-        batch = self._batch(self._consumer.consume(self._source.batch_size, 0))
+        messages = self._consumer.consume(self._source.batch_size, 0)
+        self._awake = self._rested(len(messages))
+        batch = self._batch(messages)
         return [batch] if batch is not None else []
+
+    def _rested(self, taken: int) -> datetime | None:
+        """When to look again. A small batch costs nearly what one of some hundreds does, so the next one is left to
+        gather, the longer the more there was; with nothing to gather, or a backlog, there is no rest."""
+        if taken in (0, self._source.batch_size):
+            return None
+        return datetime.now(UTC) + min(_REST + taken * _REST_EACH, _REST_MOST)
+
+    def next_awake(self) -> datetime | None:
+        return self._awake
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
         offsets: list[Any] = []  # confluent-kafka's types allow None, which its messages never are

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 SECONDS = float(os.environ.get("CONSCOPE_RULES_SECONDS", "25"))
 RATE = float(os.environ.get("CONSCOPE_RULES_RATE", "1500"))
+PATIENCE = 120 + 4 * SECONDS  # for a longer run by hand
 SEED = int(os.environ.get("CONSCOPE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
 Fired = set[tuple[str, int | None, int | None, int, str]]
@@ -100,8 +101,8 @@ def test_kills_and_a_replay_with_an_empty_state_give_the_same_alerts_and_send_no
                 flow.kill()
                 flow = pipeline.start(recovery=1)
         load.stop()
-        pipeline.settle()
-        await_sent(pipeline)
+        pipeline.settle(PATIENCE)
+        await_sent(pipeline, PATIENCE)
         pipeline.drain()
         pipeline.check()
         first = fired(pipeline)
@@ -121,7 +122,7 @@ def test_kills_and_a_replay_with_an_empty_state_give_the_same_alerts_and_send_no
             with psycopg.connect(database.dsn) as connection:
                 connection.execute("TRUNCATE pipeline_progress, price_drop_alerts, rule_decisions, rule_states CASCADE")
             again.start(recovery=1)
-            again.settle()
+            again.settle(PATIENCE)
             again.drain()
             second = fired(again)
         missing, more = sorted(first - second)[:5], sorted(second - first)[:5]

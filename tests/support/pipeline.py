@@ -125,9 +125,9 @@ class Pipeline:
             )
             time.sleep(0.1)
 
-    def settle(self) -> None:
+    def settle(self, patience: float = 120) -> None:
         """Wait until idle partitions have let the watermark pass the last prices: those without a key wait for it."""
-        self.await_caught_up(120)
+        self.await_caught_up(patience)
         time.sleep(LATENESS + 4)
 
     def drain(self, patience: float = 30.0) -> None:

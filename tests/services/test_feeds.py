@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +14,7 @@ from local.processes import Child
 from tests.conftest import Database
 from tests.support.kafka import Kafka
 from tests.support.pipeline import Pipeline, make_topics
+from tests.support.serving import serving
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
@@ -32,8 +29,8 @@ class Sites:
         self.looks = 0
         self.authorized = True
 
-    def answer(self, path: str, authorization: str | None) -> dict[str, object]:
-        if path == "/ticker":
+    def answer(self, path: str, headers: Message) -> dict[str, object]:
+        if urlsplit(path).path == "/ticker":
             self.looks += 1
             now = int(time.time() * 1000)
             symbols = (("BTC", "usd", 67_000.5), ("ETH", "eur", 3_400.25), ("BTC", "eur", 62_000.0))
@@ -43,7 +40,7 @@ class Sites:
                     for base, quote, last in symbols
                 }
             }
-        self.authorized &= authorization == f"Bearer {TOKEN}"
+        self.authorized &= headers["Authorization"] == f"Bearer {TOKEN}"
         seats = {"section": "101", "row": "C", "seats": {"from": 1, "to": 2}, "quantity": 2}
         return {
             "event": {"name": "Nora Vale", "venue": "Grand Hall", "starts_local": "2030-06-01T20:00:00"},
@@ -53,31 +50,6 @@ class Sites:
             ],
             "meta": {"next": None},
         }
-
-
-@contextmanager
-def serving(sites: Sites) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(sites.answer(urlsplit(self.path).path, self.headers["Authorization"])).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def follow(folder: Path, url: str) -> Path:
@@ -100,7 +72,7 @@ def test_two_feeds_are_followed_from_their_files_alone_into_postgres(
     sites = Sites()
     prefix, _ = make_topics(kafka.bootstrap, "feeds")
     with (
-        serving(sites) as url,
+        serving(sites.answer) as url,
         Pipeline(kafka.bootstrap, prefix, database.environment, database.dsn, tmp_path) as pipeline,
     ):
         environment = {

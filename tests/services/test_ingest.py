@@ -8,9 +8,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from local.processes import Child
 from tests.conftest import Database
 from tests.support.kafka import Kafka
 from tests.support.pipeline import log_ends, make_topics
+from tests.support.serving import serving
 from tests.unit.connectors.sources.test_seatgeek import STATS
 from tests.unit.connectors.sources.test_seatgeek import event as seatgeek_event
 
@@ -48,7 +47,8 @@ class ChangingSite:
         self._stood = dict.fromkeys(EVENTS, 0.0)
         self._lock = threading.Lock()
 
-    def answer(self, ids: list[str]) -> dict[str, Any]:
+    def answer(self, path: str, headers: Message) -> dict[str, Any]:
+        ids = parse_qs(urlsplit(path).query).get("id", [""])[0].split(",")
         with self._lock:
             now = time.monotonic()
             polled = now - self.calls[-1] if self.calls else 0.0
@@ -68,32 +68,6 @@ class ChangingSite:
         amount = self.states[name]
         self.seen[name].add(amount)
         return seatgeek_event(name, stats={**STATS, "lowest_price": amount, "lowest_sg_base_price": amount})
-
-
-@contextmanager
-def serving(site: ChangingSite) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)
-            body = json.dumps(site.answer(asked.get("id", [""])[0].split(","))).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Ingestion:
@@ -155,7 +129,7 @@ def wait(child: Child, site: ChangingSite, calls: int, patience: float = 60.0) -
 def test_kills_skip_no_price_that_stood(kafka: Kafka, database: Database, tmp_path: Path) -> None:
     print(f"kills {KILLS}, seed {SEED} (CONSCOPE_SEED={SEED} plays it again)")
     dice, site = random.Random(SEED), ChangingSite()
-    with serving(site) as url:
+    with serving(site.answer) as url:
         ingestion = Ingestion(kafka, database, tmp_path, url, SEATGEEK_CALLS_A_DAY="1000000")
         for _ in range(KILLS):
             child = ingestion.start()
@@ -185,7 +159,7 @@ def test_kills_overrun_no_budget(kafka: Kafka, database: Database, tmp_path: Pat
     """Each process is killed before its first snapshot, so that each begins anew with all events to look at."""
     dice, site = random.Random(SEED), ChangingSite()
     allowed = max(KILLS // 2, 2)
-    with serving(site) as url:
+    with serving(site.answer) as url:
         ingestion = Ingestion(kafka, database, tmp_path, url, SEATGEEK_CALLS_A_DAY=str(allowed))
         for _ in range(KILLS):
             child = ingestion.start(epoch=600)

@@ -26,6 +26,9 @@ from tests.support.kafka import Kafka, make_kafka
 from tests.support.pipeline import Pipeline, make_topics
 
 
+_WARM_UP = 20.0  # seconds under load that do not count: a broker just started is still compiling its code
+
+
 def produce(kafka: Kafka, topic: str, messages: int, listings: int) -> None:
     """Fill a topic with market observations, each listing in turn: the last ones before now, 20,000 a second."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "compression.type": "lz4"})
@@ -111,9 +114,9 @@ def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, s
         if rules:
             make_rules(database.dsn, rules)
             time.sleep(5)
-        began = time.time()
+        began = time.time() + _WARM_UP
         dice = random.Random(3)
-        due = began + dice.expovariate(rate)
+        due = time.time() + dice.expovariate(rate)
         while due < began + seconds:
             time.sleep(max(0.0, due - time.time()))
             times, now = [], time.time()

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Protocol
+
+# Of the domain: the watchlist and the matching of events speak of them, too.
+from analytics.watchlist import Listed as Listed
+from analytics.watchlist import Query as Query
 
 PriceEvent = dict[str, Any]
 """A price event as `raw_prices` takes it: the contract's fields, times as RFC 3339 text, money as numbers or decimal text.
@@ -61,45 +65,6 @@ class Target:
 
     id: str
     starts: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to search for; every part that is given must match.
-
-    Args:
-        text: free words, an artist as a rule.
-        venue: the venue's name.
-        city: the city's name.
-        since: first local date of the show.
-        until: last local date of the show.
-    """
-
-    text: str | None = None
-    venue: str | None = None
-    city: str | None = None
-    since: date | None = None
-    until: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An event as one source knows it: what matching across sources works on.
-
-    `starts` has an offset, and is None while the time is not announced; `local_date` is the date at the venue.
-    """
-
-    source: str
-    id: str
-    name: str
-    venue: str | None = None
-    city: str | None = None
-    state: str | None = None
-    local_date: date | None = None
-    starts: datetime | None = None
-    performers: tuple[str, ...] = ()
-    url: str | None = None
-    status: str | None = None
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The watchlist in Postgres: what to follow, and which of ConScope's events every source's event is.
+"""The watchlist in Postgres as ingestion asks it, and which of ConScope's events every source's event is.
 
 An event's id is `<source>-<id>` of the listing that was linked first. A link never changes by itself: it is made once,
 under a lock that all processes share, and only a user makes another (`relink`, `unlink`).
@@ -9,27 +9,20 @@ call. Each may raise psycopg.Error; then nothing of the call has happened.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import psycopg
-from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from analytics.matching import EventFacts, is_addon, match_event
-from connectors.source import Listed, Query, Target
-from connectors.watchlist.entries import Entry, WatchlistError
-
-# Any number, the same in every process: what one links, the next must see.
-_LOCK = 7_262_839_411
+from analytics.watchlist import Entry, Listed, Query
+from analytics.watchstore import Connection, Link, WatchStore, as_entry, as_link, as_listed, insert, own_event_id
+from connectors.source import Target
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OVER_HOURS = 6  # after a show begins nobody sells seats for it; where only the date is known, its end counts
-
-Connection = psycopg.Connection[DictRow]
 
 
 class Synced(NamedTuple):
@@ -37,17 +30,6 @@ class Synced(NamedTuple):
 
     added: int
     removed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry as it stands in the table; `events` of sources are followed because of it."""
-
-    id: int
-    entry: Entry
-    origin: str
-    active: bool
-    events: int
 
 
 class Watched(NamedTuple):
@@ -61,119 +43,32 @@ class Watched(NamedTuple):
     event_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A source's event, and which of ConScope's events it is.
-
-    Args:
-        listed: what the source said of it last.
-        event_id: of the event.
-        score: how sure the match is, 0 to 1; 1 for the first listing of its event and for a user's word.
-        evidence: what the match rests on, see `analytics.matching.Match`.
-        decided_by: "match" or "user".
-        gone: why it is looked at no more.
-    """
-
-    listed: Listed
-    event_id: str
-    score: float
-    evidence: dict[str, Any]
-    decided_by: str
-    gone: str | None
-
-
-def own_event_id(source: str, source_id: str) -> str:
-    """The id of an event that this listing is the first of."""
-    return f"{source}-{source_id}"
-
-
-@dataclass(frozen=True)
-class Watchlist:
-    """The watchlist of a database that `sinks.schema` has brought up.
-
-    Args:
-        dsn: libpq connection string.
-    """
-
-    dsn: str = field(repr=False)
-
-    # -- entries ------------------------------------------------------------------------------------------------------
+class Watchlist(WatchStore):
+    """What people ask of the watchlist, and what ingestion does."""
 
     def sync(self, entries: Iterable[Entry]) -> Synced:
         """Make the file's entries those that are given; entries that were added by hand stay, whatever the file says."""
         wanted = dict.fromkeys(entries)
-        with self._transaction(lock=True) as connection:
+        with self.transaction(lock=True) as connection:
             there = connection.execute("SELECT * FROM watchlist WHERE origin = 'file'").fetchall()
-            old = [row["id"] for row in there if _entry(row) not in wanted]
+            old = [row["id"] for row in there if as_entry(row) not in wanted]
             connection.execute("DELETE FROM watchlist WHERE id = ANY(%s)", (old,))
-            added = sum(_insert(connection, entry, "file") is not None for entry in wanted)
+            added = sum(insert(connection, entry, "file") is not None for entry in wanted)
         return Synced(added, len(old))
-
-    def add(self, entry: Entry) -> int:
-        """Follow an entry, also one that stands in the file or was set aside; returns its number."""
-        with self._transaction(lock=True) as connection:
-            number = _insert(connection, entry, "table")
-            if number is None:
-                row = connection.execute(
-                    "UPDATE watchlist SET origin = 'table', active = true WHERE (source, source_id, text, venue, city, "
-                    "since, until) IS NOT DISTINCT FROM (%(source)s, %(source_id)s, %(text)s, %(venue)s, %(city)s, "
-                    "%(since)s::date, %(until)s::date) RETURNING id",
-                    _columns(entry),
-                ).fetchone()
-                assert row is not None
-                number = int(row["id"])
-            # Whoever asks for an event by its id wants it looked at, whatever was found before.
-            connection.execute(
-                "UPDATE source_events SET gone = NULL WHERE (source, source_id) = (%s, %s)",
-                (entry.source, entry.source_id),
-            )
-        return number
-
-    def remove(self, number: int) -> None:
-        """Follow an entry no more. Its events stay linked, for the day they are followed again.
-
-        Raises:
-            WatchlistError: there is none of that number, or it stands in the file.
-        """
-        with self._transaction(lock=True) as connection:
-            row = connection.execute("SELECT origin FROM watchlist WHERE id = %s", (number,)).fetchone()
-            if row is None:
-                raise WatchlistError(
-                    f"there is no entry {number}; `python -m connectors.watchlist list` shows them all"
-                )
-            if row["origin"] == "file":
-                raise WatchlistError(
-                    f"entry {number} stands in the watchlist file: take it out there "
-                    "(or, if that file is gone, write an empty one and run sync)"
-                )
-            connection.execute("DELETE FROM watchlist WHERE id = %s", (number,))
-
-    def entries(self) -> list[Stored]:
-        """All entries, the oldest first."""
-        with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT w.*, (SELECT count(*) FROM watched d JOIN source_events e USING (source, source_id) "
-                "WHERE d.watchlist_id = w.id AND e.gone IS NULL) + (SELECT count(*) FROM source_events e "
-                "WHERE (e.source, e.source_id) = (w.source, w.source_id) AND e.gone IS NULL) AS events "
-                "FROM watchlist w ORDER BY id"
-            ).fetchall()
-        return [Stored(row["id"], _entry(row), row["origin"], row["active"], row["events"]) for row in rows]
-
-    # -- what ingestion asks ------------------------------------------------------------------------------------------
 
     def queries(self, source: str) -> list[tuple[int, Query]]:
         """What to search a source for, with the entry's number; without what lies in the past."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(
                 "SELECT * FROM watchlist WHERE active AND source_id IS NULL AND (source IS NULL OR source = %s) "
                 "AND (until IS NULL OR until >= current_date - 1) ORDER BY id",
                 (source,),
             ).fetchall()
-        return [(row["id"], _entry(row).query) for row in rows]
+        return [(row["id"], as_entry(row).query) for row in rows]
 
     def targets(self, source: str, now: datetime) -> list[Watched]:
         """What to look at, the next show first; without events that are gone or over by `now`."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(
                 "SELECT source_id, e.starts, e.event_id FROM ("
                 "SELECT source, source_id FROM watchlist WHERE active AND source_id IS NOT NULL "
@@ -202,7 +97,7 @@ class Watchlist:
         named = {(one.source, one.id): one for one in listed if entry_id is None or not is_addon(one.name)}
         if not named:
             return []
-        with self._transaction(lock=True) as connection:
+        with self.transaction(lock=True) as connection:
             known = _linked(connection, named)
             if entry_id is not None:
                 _look_again(connection, named.values())
@@ -223,7 +118,7 @@ class Watchlist:
         named = {(one.source, one.id): one for one in listed}
         if not named:
             return []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _update(connection, named.values())
             links = _linked(connection, named)
         links |= {
@@ -233,7 +128,7 @@ class Watchlist:
 
     def mark_gone(self, source: str, source_id: str, why: str) -> None:
         """Look at an event no more: cancelled, over, or unknown to the source."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "INSERT INTO source_events (source, source_id, name, score, evidence, gone) "
                 "VALUES (%(source)s, %(id)s, %(id)s, 0, '{}', %(why)s) "
@@ -241,79 +136,6 @@ class Watchlist:
                 "WHERE source_events.gone IS DISTINCT FROM excluded.gone",
                 {"source": source, "id": source_id, "why": why},
             )
-
-    # -- what users ask -----------------------------------------------------------------------------------------------
-
-    def links(self, event_id: str | None = None) -> list[Link]:
-        """Which listings an event has and why, the first one first; without an event, those of all of them."""
-        with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT * FROM source_events WHERE event_id IS NOT NULL AND event_id = coalesce(%s, event_id) "
-                "ORDER BY local_date NULLS LAST, event_id, event_id <> source || '-' || source_id, created_at, source, source_id",
-                (event_id,),
-            ).fetchall()
-        return [_as_link(row) for row in rows]
-
-    def relink(self, source: str, source_id: str, event_id: str) -> Link:
-        """A user's word: this listing is that event. Nothing changes it but another word of a user's.
-
-        Prices that were published before stay under the event they were published for.
-
-        Raises:
-            WatchlistError: there is no such listing or event.
-        """
-        with self._transaction(lock=True) as connection:
-            if connection.execute("SELECT FROM source_events WHERE event_id = %s", (event_id,)).fetchone() is None:
-                raise WatchlistError(f"there is no event {event_id}; `python -m connectors.watchlist links` shows all")
-            return _decide(connection, source, source_id, event_id)
-
-    def unlink(self, source: str, source_id: str) -> Link:
-        """A user's word: this listing is an event of its own; see `relink`.
-
-        Raises:
-            WatchlistError: there is no such listing, or others are linked to the event that it was the first of.
-        """
-        own = own_event_id(source, source_id)
-        with self._transaction(lock=True) as connection:
-            others = connection.execute(
-                "SELECT source, source_id FROM source_events WHERE event_id = %s AND (source, source_id) <> (%s, %s) "
-                "ORDER BY source, source_id",
-                (own, source, source_id),
-            ).fetchall()
-            if others:
-                names = ", ".join(f"{row['source']} {row['source_id']}" for row in others)
-                raise WatchlistError(
-                    f"other listings are linked to event {own}: unlink or relink them instead: {names}"
-                )
-            return _decide(connection, source, source_id, own)
-
-    @contextmanager
-    def _transaction(self, lock: bool = False) -> Iterator[Connection]:
-        """A transaction on a connection of its own; with `lock`, the only one that links or enters, in any process."""
-        with psycopg.connect(self.dsn, connect_timeout=10, row_factory=dict_row) as connection:
-            if lock:
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            yield connection
-
-
-def _entry(row: DictRow) -> Entry:
-    query = Query(*(row[part] for part in ("text", "venue", "city", "since", "until")))
-    return Entry(row["source"], row["source_id"], query)
-
-
-def _columns(entry: Entry) -> dict[str, Any]:
-    return {"source": entry.source, "source_id": entry.source_id, **asdict(entry.query)}
-
-
-def _insert(connection: Connection, entry: Entry, origin: str) -> int | None:
-    """The new entry's number; None when it is there already."""
-    row = connection.execute(
-        "INSERT INTO watchlist (source, source_id, text, venue, city, since, until, origin) VALUES (%(source)s, "
-        "%(source_id)s, %(text)s, %(venue)s, %(city)s, %(since)s, %(until)s, %(origin)s) ON CONFLICT DO NOTHING "
-        "RETURNING id",
-        _columns(entry) | {"origin": origin},
-    ).fetchone()
-    return None if row is None else int(row["id"])
 
 
 def _linked(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Link]:
@@ -324,7 +146,7 @@ def _linked(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[t
         "AND (source, source_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
         (sources, ids),
     ).fetchall()
-    return {(row["source"], row["source_id"]): _as_link(row) for row in rows}
+    return {(row["source"], row["source_id"]): as_link(row) for row in rows}
 
 
 def _link(connection: Connection, new: Sequence[Listed]) -> None:
@@ -334,7 +156,7 @@ def _link(connection: Connection, new: Sequence[Listed]) -> None:
         (list({one.local_date for one in new if one.local_date is not None}),),
     ).fetchall()
     # What has gone takes no place: a source may list the same show anew, under another id.
-    known = [_facts(_listed(row), row["event_id"], row["gone"] is not None) for row in rows]
+    known = [_facts(as_listed(row), row["event_id"], row["gone"] is not None) for row in rows]
     # The hours that are known come first, so that each finds its own show of the day.
     for one in sorted(new, key=lambda one: (one.starts is None, one.starts or _EPOCH, one.source, one.id)):
         own = own_event_id(one.source, one.id)
@@ -380,19 +202,6 @@ def _look_again(connection: Connection, listed: Collection[Listed]) -> None:
     )
 
 
-def _decide(connection: Connection, source: str, source_id: str, event_id: str) -> Link:
-    row = connection.execute(
-        "UPDATE source_events SET event_id = %s, decided_by = 'user', score = 1, evidence = '{}', updated_at = now() "
-        "WHERE (source, source_id) = (%s, %s) RETURNING *",
-        (event_id, source, source_id),
-    ).fetchone()
-    if row is None:
-        raise WatchlistError(
-            f"{source} has no event {source_id} that is followed; `python -m connectors.watchlist links` shows all"
-        )
-    return _as_link(row)
-
-
 def _in_order(listed: Iterable[Listed]) -> list[dict[str, Any]]:
     """As parameters, in an order that all transactions share: two that update the same rows must not wait in a ring."""
     return [_values(one) for one in sorted(listed, key=lambda one: (one.source, one.id))]
@@ -402,17 +211,8 @@ def _values(one: Listed) -> dict[str, Any]:
     return asdict(one) | {"performers": list(one.performers)}
 
 
-def _listed(row: DictRow) -> Listed:
-    facts = {name: row[name] for name in ("name", "venue", "city", "state", "local_date", "starts", "url", "status")}
-    return Listed(row["source"], row["source_id"], performers=tuple(row["performers"]), **facts)
-
-
 def _facts(one: Listed, event_id: str, gone: bool = False) -> EventFacts:
     source = None if gone else one.source
     return EventFacts(
         event_id, one.name, source, one.venue, one.city, one.state, one.local_date, one.starts, one.performers
     )
-
-
-def _as_link(row: DictRow) -> Link:
-    return Link(_listed(row), row["event_id"], row["score"], row["evidence"], row["decided_by"], row["gone"])

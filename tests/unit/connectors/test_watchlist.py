@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.watchlist import KEYS
 from connectors.source import Query
 from connectors.watchlist import Entry, WatchlistError, load
 from connectors.watchlist.__main__ import _EXAMPLES, _parser
-from connectors.watchlist.entries import KEYS
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs/guides/watchlist.md").read_text()

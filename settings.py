@@ -111,6 +111,12 @@ class Settings(BaseSettings):
 
     dash_host: str = Field("127.0.0.1", description="Address the dashboard listens on")
     dash_port: PositiveInt = Field(8050, description="Port the dashboard listens on")
+    dash_workers: PositiveInt = Field(2, le=64, description="Processes that serve the dashboard, eight threads each")
+    dash_user: str | None = Field(
+        None, pattern="^[^:]+$",
+        description="With DASH_PASSWORD: the name that the dashboard asks for (HTTP Basic; put TLS in front of it)",
+    )  # fmt: skip
+    dash_password: SecretStr | None = Field(None, description="The password that the dashboard asks for; a secret")
 
     @property
     def postgres_dsn(self) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 
 from dash import Dash, html
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from dash_app import mute, security
+from dash_app import delivery, exports, mute, security
 from dash_app.page import Services, View
 from dash_app.pages import PAGES
 from dash_app.shell import client, live, router
@@ -33,14 +34,15 @@ def create_app(settings: Settings, *, allow_remote: bool = False, published_on_l
     """The dashboard over the database that the settings name. Nothing connects before the first request.
 
     Args:
-        settings: `dash_host` and the `postgres_*` fields are used.
+        settings: where it listens, its log-in, and where Postgres and the lake are.
         allow_remote: an authenticating proxy stands in front, so other machines may reach it.
         published_on_loopback: it listens inside a container, whose port only this machine's loopback reaches.
 
     Raises:
-        SystemExit: `dash_host` is not a loopback address and `allow_remote` is not set.
+        SystemExit: `dash_host` is not a loopback address, and there is neither a log-in nor one of the two promises.
     """
-    security.check_bind(settings.dash_host, allow_remote=allow_remote or published_on_loopback)
+    login = security.Login.of(settings)
+    security.check_bind(settings.dash_host, allow_remote=allow_remote or published_on_loopback or login is not None)
     app = Dash(
         "dash_app", title="ConScope", update_title="", index_string=_PAGE, serve_locally=True,
         enable_mcp=False, compress=False,
@@ -59,5 +61,9 @@ def create_app(settings: Settings, *, allow_remote: bool = False, published_on_l
         page.register(app, services)
     server.add_url_rule("/health", "health", lambda: ("ok", {"Content-Type": "text/plain; charset=utf-8"}))
     mute.register(server, settings)
-    security.protect(server, security.content_policy(app.csp_hashes()), allow_remote=allow_remote)
+    exports.register(server, PAGES, services)
+    delivery.register(server)
+    security.protect(server, security.content_policy(app.csp_hashes()), allow_remote=allow_remote, login=login)
+    if allow_remote:  # the last address that the proxy wrote is that of who asks
+        server.wsgi_app = ProxyFix(server.wsgi_app, x_for=1, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app

@@ -46,7 +46,8 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=512)
     except OSError as error:
-        raise SystemExit(f"conscope: cannot listen on {host}:{port}: {(error.strerror or "?").partition(" (")[0]}") from None
+        why = str(error.strerror).partition(" (")[0]  # Python adds the address, which stands there already
+        raise SystemExit(f"conscope: cannot listen on {host}:{port}: {why}") from None
 
 
 def serve(make: Callable[[], Any], listener: socket.socket, workers: int) -> None:

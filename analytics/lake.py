@@ -93,15 +93,25 @@ def prices(directory: str | Path, since: str = "", until: str = "9999") -> pl.Da
     )
 
 
-def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the views `prices` (accepted) and `all_prices` over the files that are there now.
+def confined(directory: str | Path, **settings: str | int | bool) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that can read the lake and nothing else, with these of DuckDB's settings. Its clock is UTC.
 
-    It can read the lake and nothing else. Take one `cursor()` for each query when threads share it.
+    Take one `cursor()` for each query when threads share it.
     """
     import duckdb  # here, so that the flow, which only names files, does not carry it
 
     connection = duckdb.connect(":memory:")
-    connection.execute("SET TimeZone = 'UTC'")
+    for name, value in {"TimeZone": "UTC", **settings}.items():
+        connection.execute(f"SET {name} = {_literal(str(value))}")
+    connection.execute(f"SET allowed_directories = [{_literal(str(Path(directory).resolve()))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
+    """A `confined` DuckDB with the views `prices` (accepted) and `all_prices` over the files that are there now."""
+    connection = confined(directory)
     held = held_files(directory)
     doubted = f"FROM {_parquet(held)}" if held else "SELECT NULL::BIGINT AS id, NULL::VARCHAR AS reason WHERE false"
     if found := files(directory):
@@ -112,16 +122,16 @@ def connect(directory: str | Path) -> duckdb.DuckDBPyConnection:
         columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in LAKE_COLUMNS)
         connection.execute(f"CREATE TABLE all_prices ({columns})")
     connection.execute("CREATE VIEW prices AS SELECT * EXCLUDE (reason) FROM all_prices WHERE reason IS NULL")
-    allowed = str(Path(directory).resolve()).replace("'", "''")
-    connection.execute(f"SET allowed_directories = ['{allowed}']")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _parquet(paths: list[Path]) -> str:
     """The files as DuckDB reads them."""
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    listed = ", ".join(_literal(str(path)) for path in paths)
     return f"read_parquet([{listed}], hive_partitioning = false)"
 
 

@@ -28,8 +28,9 @@ from analytics.schema import MONEY, to_units
 from sinks.writer import Writer
 
 _MOST_ROWS = 500_000
-_SMALL_BYTES = 32 << 20
+_SMALL_BYTES = 16 << 20  # joining holds all rows of a file in memory, and sorts them
 _MERGE_AT = 16
+_ROW_GROUP = 16_384  # of a joined file: a few events, so that one event's rows are found by the groups' statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,21 +184,23 @@ class LakeWriter:
         for day in rows["day"].unique():
             self._compact(self._directory / day)
 
-    def _put(self, folder: Path, name: Name, rows: pl.DataFrame) -> None:
+    def _put(self, folder: Path, name: Name, rows: pl.DataFrame, row_group: int | None = None) -> None:
         if not folder.exists():
             folder.mkdir()
             _sync(self._directory)
-        _write(folder, str(name), rows)
+        _write(folder, str(name), rows, row_group)
 
     def _compact(self, folder: Path) -> None:
         """Join a partition's small files once there are many. The joined file's name covers theirs, so that readers
-        and restarts ignore the old ones from the moment it appears."""
+        and restarts ignore the old ones from the moment it appears. Its rows stand event by event, as most readers ask
+        for one event; no reader may depend on that."""
         for run in _small_runs(current_files(folder.glob("*.parquet"))):
             if len(run) < _MERGE_AT:
                 continue
             rows = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in run])
             first, last = Name.of(run[0]), Name.of(run[-1])
-            self._put(folder, Name(first.stream, first.partition, first.first, last.last), rows)
+            name = Name(first.stream, first.partition, first.first, last.last)
+            self._put(folder, name, rows.sort("event_id", "timestamp", "id"), _ROW_GROUP)
         self._sweep(folder)
 
     def _sweep(self, folder: Path) -> None:
@@ -240,10 +243,10 @@ class HeldWriter:
         self._frames = []
 
 
-def _write(folder: Path, name: str, rows: pl.DataFrame) -> None:
+def _write(folder: Path, name: str, rows: pl.DataFrame, row_group: int | None = None) -> None:
     """Write a file so that it appears whole, in place of an older one of its name."""
     aside = folder / f"{name}.tmp"
-    rows.write_parquet(aside, compression="zstd", compression_level=1)
+    rows.write_parquet(aside, compression="zstd", compression_level=1, row_group_size=row_group)
     _sync(aside)
     aside.rename(folder / f"{name}.parquet")
     _sync(folder)

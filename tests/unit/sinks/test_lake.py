@@ -116,7 +116,8 @@ def test_the_lake_holds_each_row_once_whatever_the_cuts_and_crashes(
             frame, name = pl.read_parquet(path, hive_partitioning=False), Name.of(path)
             places = [split_id(identity) for identity in frame["id"]]
             assert {place[:2] for place in places} == {name[:2]}, f"{path.name} holds other partitions' rows"
-            assert (places[0][2], places[-1][2]) == (name.first, name.last), f"{path.name} says other offsets"
+            offsets = [place[2] for place in places]
+            assert (min(offsets), max(offsets)) == (name.first, name.last), f"{path.name} says other offsets"
             assert set(frame["timestamp"].dt.date().cast(pl.String)) == {path.parent.name.removeprefix("day=")}
 
 
@@ -236,6 +237,22 @@ def test_fifteen_small_files_stay_and_sixteen_are_joined(tmp_path: Path) -> None
     assert Name.of(joined) == (1, 0, 0, 31)
     assert_frame_equal(held(tmp_path), expected(first))
     assert scrap(tmp_path) == []
+
+
+def test_a_joined_file_finds_one_events_rows_by_its_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "_ROW_GROUP", 8)
+    writer, taken = LakeWriter(tmp_path / "prices", keep_seconds=0), []
+    for number in range(16):
+        taken += (batch := [rows.price(4 * number + e, event_id=f"event_{e}") for e in range(4)])
+        writer.add([rows.frame(batch)])
+        writer.flush()
+    (joined,) = lake.files(tmp_path)
+    groups = duckdb.sql(
+        "SELECT row_group_id, stats_min_value, stats_max_value FROM parquet_metadata($path)"
+        " WHERE path_in_schema = 'event_id' ORDER BY ALL", params={"path": str(joined)},
+    ).fetchall()  # fmt: skip
+    assert groups == [(group, f"event_{group // 2}", f"event_{group // 2}") for group in range(8)]
+    assert_frame_equal(held(tmp_path), expected(taken))
 
 
 def test_each_partition_is_joined_by_itself(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+from zlib import crc32
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from analytics.alerts import Activation
+from analytics.seal import Damaged
 from connectors import topics
 from settings import ClientConfig
 
@@ -30,6 +32,10 @@ _WATCH_SECONDS = 10.0
 _REST, _REST_EACH, _REST_MOST = timedelta(milliseconds=8), timedelta(milliseconds=2), timedelta(milliseconds=60)
 stopping = threading.Event()
 """Set by the first SIGTERM or SIGINT: sources then end their input, and the flow drains."""
+
+
+Resume = tuple[str, int, int]
+"""Where a partition goes on: the topic's incarnation, the next offset, and their checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,11 @@ class RawBatch:
     rules: tuple[Activation, ...] = ()
 
 
+def resume_at(made: str, offset: int) -> Resume:
+    """The resume state for an offset of an incarnation."""
+    return made, offset, crc32(f"{made}:{offset}".encode())
+
+
 class Rules(Protocol):
     """Where changes of rules come from; see `sinks.rulebook.RuleBook`."""
 
@@ -75,7 +86,7 @@ class TopicChanged(Exception):
 
 
 @dataclass(frozen=True)
-class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
+class KafkaBatchSource(FixedPartitionedSource[RawBatch, Resume]):
     """Read a topic in micro-batches, from its earliest message or where the recovery store says.
 
     Args:
@@ -105,7 +116,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
         _, partitions = topics.incarnation(self.client, self.topic)
         return [str(partition) for partition in range(partitions)]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: tuple[str, int] | None) -> _Partition:
+    def build_part(self, step_id: str, for_part: str, resume_state: Resume | None) -> _Partition:
         """Open one partition at its resume offset.
 
         Raises:
@@ -117,9 +128,9 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, tuple[str, int]]):
         return _Partition(self, int(for_part), partitions, made, resume_state)
 
 
-class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
+class _Partition(StatefulSourcePartition[RawBatch, Resume]):
     def __init__(
-        self, source: KafkaBatchSource, partition: int, partitions: int, made: str, resume: tuple[str, int] | None
+        self, source: KafkaBatchSource, partition: int, partitions: int, made: str, resume: Resume | None
     ) -> None:
         self._source = source
         self._partition = partition
@@ -158,10 +169,12 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
         )
         return low, high
 
-    def _first(self, low: int, resume: tuple[str, int] | None) -> int:
+    def _first(self, low: int, resume: Resume | None) -> int:
         if resume is None:
             return low
-        made, offset = resume
+        made, offset, _ = resume
+        if resume != resume_at(made, offset):
+            raise Damaged
         where = f"{self._source.topic}[{self._partition}]"
         if made != self._made:
             log.warning(
@@ -259,9 +272,9 @@ class _Partition(StatefulSourcePartition[RawBatch, tuple[str, int]]):
             self._consumer.commit(offsets=[offset], asynchronous=True)
             self._unpublished = None
 
-    def snapshot(self) -> tuple[str, int]:
+    def snapshot(self) -> Resume:
         self._unpublished = self._next
-        return (self._made, self._next)
+        return resume_at(self._made, self._next)
 
     def close(self) -> None:
         # With the broker away, closing waits for the last offset commit, which is for lag tools only; the last

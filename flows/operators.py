@@ -25,6 +25,7 @@ from analytics.alerts import Activation, Decision, Standing
 from analytics.clock import PartitionClock
 from analytics.decode import decode
 from analytics.schema import row_id
+from analytics.seal import seal, unseal
 from analytics.shard import Compared, Description, Shard, ShardBatch, ShardOutput, route
 from analytics.windows import Window
 from connectors.kafka import RawBatch
@@ -83,7 +84,7 @@ class _ClockLogic(StatefulBatchLogic[Decoded, Clocked, bytes]):
     def __init__(self, lateness: int, state: bytes | None) -> None:
         self._clock = PartitionClock(lateness)
         if state is not None:
-            self._clock.newest, self._clock.counts = msgspec.msgpack.decode(state)
+            self._clock.newest, self._clock.counts = msgspec.msgpack.decode(unseal(state))
 
     @override
     def on_batch(self, values: list[Decoded]) -> tuple[Iterable[Clocked], bool]:
@@ -107,7 +108,7 @@ class _ClockLogic(StatefulBatchLogic[Decoded, Clocked, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode((self._clock.newest, self._clock.counts))
+        return seal(msgspec.msgpack.encode((self._clock.newest, self._clock.counts)))
 
 
 @operator
@@ -151,7 +152,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
     def __init__(self, lateness: int, release_after: int, state: bytes | None, of: int = 1) -> None:
         settings = (lateness, release_after, of)
-        self._shard = Shard(*settings) if state is None else Shard.load(state, *settings)
+        self._shard = Shard(*settings) if state is None else Shard.load(unseal(state), *settings)
         self._due: datetime | None = datetime.now(UTC) if self._shard.has_windows else None
 
     @override
@@ -176,7 +177,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return self._shard.dump()
+        return seal(self._shard.dump())
 
 
 _WINDOWS_EVERY = timedelta(milliseconds=300)

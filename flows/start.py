@@ -7,10 +7,13 @@ import fcntl
 import gc
 import logging
 import os
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -72,6 +75,7 @@ def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     check()
     _held.append(_lock(store()))
+    verify(store())
     stop_on_sigterm()
 
 
@@ -118,6 +122,26 @@ def bind(store: tuple[Path, str] | None, database: str, flow: str = "prices") ->
             f"conscope: the recovery store {store[0]} belongs to another database: going on from it would leave out all "
             "that it has already read. Start with a new store: this database is then filled from the topic."
         )
+
+
+def verify(store: tuple[Path, str] | None) -> None:
+    """See that the files of a recovery store are whole; what is in the states has checksums of its own (analytics.seal).
+
+    Raises:
+        SystemExit: a file is cut short or has been written over.
+    """
+    for file in sorted(store[0].glob("*.sqlite3")) if store is not None else []:
+        try:
+            with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as database:
+                found = [row[0] for row in database.execute("PRAGMA integrity_check(1)")]
+                found += [] if database.execute("SELECT 1 FROM parts").fetchone() else ["it holds nothing"]
+        except sqlite3.Error as error:
+            found = [str(error)]
+        if found != ["ok"]:
+            raise SystemExit(
+                f"conscope: the recovery store {file.parent} is damaged ({file.name}: {found[-1]}). Start with a new one: "
+                "the tables are then rebuilt from the topic, and nothing is lost or sent twice."
+            )
 
 
 def _lock(store: tuple[Path, str] | None) -> int:

@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         binaries = self._install()
         if not data.exists():
             self._initdb(binaries, data)
-        self.port = free_port()
+        self.port = self.port or free_port()  # a server that is started again keeps its own
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),

@@ -17,7 +17,7 @@ from confluent_kafka.admin import NewPartitions, NewTopic  # type: ignore[attr-d
 
 from connectors import kafka as connector
 from connectors import topics
-from connectors.kafka import KafkaBatchSource, LostOffsets, RawBatch, TopicChanged
+from connectors.kafka import KafkaBatchSource, LostOffsets, RawBatch, Resume, TopicChanged, resume_at
 from local.postgres import free_port
 from tests.conftest import MockKafka
 from tests.support.kafka import Kafka
@@ -38,7 +38,7 @@ class Sources:
         given = {"register": lambda *_: 7, "idle_after": 0.2, **given}
         return KafkaBatchSource(client=client, topic=topic, **given)  # type: ignore[arg-type]
 
-    def open(self, source: KafkaBatchSource, partition: int = 0, resume: tuple[str, int] | None = None) -> Any:
+    def open(self, source: KafkaBatchSource, partition: int = 0, resume: Resume | None = None) -> Any:
         self.opened.append(source.build_part("raw", str(partition), resume))
         return self.opened[-1]
 
@@ -187,10 +187,10 @@ def test_reading_goes_on_where_the_snapshot_says(mock: Sources, offset: int) -> 
     produce(mock.bootstrap, "prices", [(0, None, str(i).encode()) for i in range(10)])
     source = mock.source("prices")
     made, _ = topics.incarnation(source.client, "prices")
-    part = mock.open(source, resume=(made, offset))
-    assert part.snapshot() == (made, offset)
+    part = mock.open(source, resume=resume_at(made, offset))
+    assert part.snapshot() == resume_at(made, offset)
     assert [m[0] for m in messages(idle(part))] == list(range(offset, 10))
-    assert part.snapshot() == (made, 10)
+    assert part.snapshot() == resume_at(made, 10)
 
 
 def test_a_snapshot_holds_the_offset_after_what_was_given(mock: Sources) -> None:
@@ -200,9 +200,9 @@ def test_a_snapshot_holds_the_offset_after_what_was_given(mock: Sources) -> None
     given: list[Message] = []
     while len(given) < 30:
         given += messages(part.next_batch())
-        made, offset = part.snapshot()
+        made, offset, _ = part.snapshot()
         assert offset == len(given), "a crash here would lose or repeat more than the open epoch"
-    assert [m[0] for m in read(mock.open(source, resume=(made, 23)), 7)] == list(range(23, 30))
+    assert [m[0] for m in read(mock.open(source, resume=resume_at(made, 23)), 7)] == list(range(23, 30))
 
 
 def test_an_offset_past_the_end_is_refused_whatever_is_set(mock: Sources) -> None:
@@ -214,12 +214,12 @@ def test_an_offset_past_the_end_is_refused_whatever_is_set(mock: Sources) -> Non
         with pytest.raises(
             LostOffsets, match=r"prices\[0\]: the next message to read is 6, and the topic holds 0 to 4"
         ):
-            mock.open(source, resume=(made, 6))
+            mock.open(source, resume=resume_at(made, 6))
 
 
 def test_another_topic_of_the_same_name_is_read_from_its_start(mock: Sources, caplog: pytest.LogCaptureFixture) -> None:
     produce(mock.bootstrap, "prices", [(0, None, b"x")] * 5)
-    part = mock.open(mock.source("prices"), resume=("another-making", 3))
+    part = mock.open(mock.source("prices"), resume=resume_at("another-making", 3))
     assert [m[0] for m in read(part, 5)] == [0, 1, 2, 3, 4]
     assert "prices[0] is another topic than the one last read" in caplog.text
 
@@ -398,8 +398,8 @@ def test_messages_removed_before_they_were_read_are_not_passed_over_in_silence(
     with pytest.raises(
         LostOffsets, match=r"next message to read is 3, and the topic holds 6 to 9.*KAFKA_ON_LOST_OFFSETS"
     ):
-        real.open(source, resume=(made, 3))
-    part = real.open(replace(source, on_lost="earliest"), resume=(made, 3))
+        real.open(source, resume=resume_at(made, 3))
+    part = real.open(replace(source, on_lost="earliest"), resume=resume_at(made, 3))
     assert [m[0] for m in read(part, 4)] == [6, 7, 8, 9]
     assert "3 messages were removed by retention before they were read" in caplog.text
     assert [m[0] for m in read(real.open(source), 4)] == [6, 7, 8, 9], "a first start begins at what there is"
@@ -422,7 +422,7 @@ def test_a_topic_made_again_is_another_one(kafka: Kafka, real: Sources, caplog: 
     assert after != before
     asked: list[str] = []
     again = replace(source, register=lambda _, made: asked.append(made) or 8)
-    part = real.open(again, resume=(before, 5))
+    part = real.open(again, resume=resume_at(before, 5))
     assert [m[0] for m in read(part, 8)] == list(range(8)), "messages whose offsets 'exist' were dropped"
     assert asked == [after]
     assert "made again" in caplog.text
@@ -516,5 +516,5 @@ def test_neither_the_log_nor_the_source_shows_credentials(mock: Sources, caplog:
     produce(mock.bootstrap, "prices", [(0, None, b"x")])
     source = mock.source("prices")
     secret = replace(source, client={**source.client, "sasl.password": "canary-secret"})
-    mock.open(secret, resume=("other", 1))
+    mock.open(secret, resume=resume_at("other", 1))
     assert "canary-secret" not in caplog.text + repr(secret)

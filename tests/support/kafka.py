@@ -106,16 +106,21 @@ class Kafka:
         raise RuntimeError(f"Kafka at {self.bootstrap} does not answer\n{log[-2000:]}")
 
 
-def _settings(port: int, controller: int, host: str, data: str) -> dict[str, object]:
-    """The broker's configuration: one node, broker and controller in one."""
+def _settings(port: int, controller: int, host: str, data: str, behind: tuple[int, int] | None = None) -> dict[str, object]:
+    """The broker's configuration: one node, broker and controller in one.
+
+    `behind` is a second listener: the port on which it listens and the one, a proxy's, that clients are told.
+    """
+    second = [] if behind is None else [f"BEHIND://127.0.0.1:{port}" for port in behind]
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": ",".join([f"PLAINTEXT://{host}:{port}", f"CONTROLLER://127.0.0.1:{controller}", *second[:1]]),
+        "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *second[1:]]),
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,BEHIND:PLAINTEXT",
         "log.dirs": data,
         "num.partitions": 1,
         "offsets.topic.num.partitions": 4,
@@ -139,10 +144,12 @@ class JavaKafka(Kafka):
 
     Args:
         libs: the folder of Kafka's jars.
+        proxy: the port of a proxy before its second listener, `behind`.
     """
 
-    def __init__(self, libs: Path) -> None:
-        self._port, self._controller = free_port(), free_port()
+    def __init__(self, libs: Path, proxy: int | None = None) -> None:
+        self._port, self._controller, self.behind = free_port(), free_port(), free_port()
+        self._proxy = proxy
         super().__init__(f"127.0.0.1:{self._port}")
         self._libs = libs
         self._process: subprocess.Popen[bytes] | None = None
@@ -153,7 +160,8 @@ class JavaKafka(Kafka):
         """Format the storage if it is new, start the process and wait for it."""
         config, data = self.directory / "server.properties", self.directory / "data"
         if not config.exists():
-            settings = _settings(self._port, self._controller, "127.0.0.1", str(data))
+            behind = None if self._proxy is None else (self.behind, self._proxy)
+            settings = _settings(self._port, self._controller, "127.0.0.1", str(data), behind)
             config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
             self._format(config)
         with self.log.open("ab") as out:
@@ -269,7 +277,7 @@ def _java_version() -> int | None:
     return int(found[1]) if found else None
 
 
-def _jars() -> Path:
+def jars() -> Path:
     """The folder of the broker's jars; downloaded once, by whoever comes first."""
     libs = _CACHE / VERSION / "libs"
     libs.parent.mkdir(parents=True, exist_ok=True)
@@ -303,7 +311,7 @@ def make_kafka() -> Kafka:
         return DockerKafka()
     java = _java_version()
     if java is not None and java >= 17 and shutil.which("mvn"):
-        return JavaKafka(_jars())
+        return JavaKafka(jars())
     raise NoKafkaError(
         "these tests need a real Kafka: set CONSCOPE_TEST_KAFKA=host:port, start Docker, or install Java 17 and Maven"
         f" (Java found: {java or 'none'}, Maven: {'yes' if shutil.which('mvn') else 'none'})"

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -90,7 +91,10 @@ class Pipeline:
                 flow.process.send_signal(signal.SIGCONT)
                 flow.kill()
 
-    def start(self, *arguments: str, recovery: int = 0, interval: int = 1, name: str = "flow") -> Child:
+    def start(
+        self, *arguments: str, recovery: int = 0, interval: int = 1, name: str = "flow",
+        runner: Sequence[str] = ("bytewax.run",),
+    ) -> Child:  # fmt: skip
         """Run the flow; with `recovery`, on a store of that many partitions, committed every `interval` seconds."""
         if recovery:
             store = self.folder / "recovery"
@@ -99,9 +103,7 @@ class Pipeline:
                 made = Child(["bytewax.recovery", str(store), str(recovery)], {}, self.folder / "store.log")
                 assert made.process.wait(60) == 0, made.tail()
             arguments = (*arguments, "-r", str(store), "-s", str(interval), "-b", "0")
-        flow = Child(
-            ["bytewax.run", "flows.prices", *arguments], self.environment, self.folder / f"{name}.log", self.folder
-        )
+        flow = Child([*runner, "flows.prices", *arguments], self.environment, self.folder / f"{name}.log", self.folder)
         self.flows.append(flow)
         return flow
 

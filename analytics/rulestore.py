@@ -7,20 +7,21 @@ Beside `lake` the other I/O of this package: the one place where rules are writt
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from analytics import rules
+from analytics.alerts import concerns
 from analytics.rules import Definition, Rule, RuleError
-from analytics.schema import MICROS
-from analytics.trial import Observed, Trial, known, needs_history, trial
+from analytics.trial import Observed, Trial, known, lowest_path, needs_history, trial
 
 COLUMNS = (
     "name", "user_id", "event_id", "target_price", "section", "max_row", "notification_method", "notification_target",
@@ -47,6 +48,32 @@ REASONS = {
 MOST_TRIED = 1_000_000
 """Stored prices that a trial looks at, the newest."""
 
+MOST_EVENTS_TRIED = 200
+"""Events that a trial of a rule on many looks at, those last heard of."""
+
+_SCANNED = 20  # stored prices are passed over for one that is in the sections of a rule, at most
+
+STANDINGS = """
+SELECT r.id, r.name, r.event_id, e.event_name, e.venue, e.event_date, r.active, r.muted_until, r.channels, r.definition,
+       r.target_price, r.section, r.max_row, r.notification_method, r.created_at, s.event_id AS looked_at, s.reason,
+       s.price, s.threshold, s.reference, s.lowest, s.sample, s.observed_at, s.alerts, r.last_triggered,
+       CASE WHEN e.event_date <= now() OR CASE WHEN pg_input_is_valid(r.definition ->> 'expires_at', 'timestamptz')
+                                               THEN (r.definition ->> 'expires_at')::timestamptz END <= now()
+            THEN 'expired'
+            WHEN NOT r.active OR r.muted_until > now() THEN 'muted'
+            WHEN CASE WHEN cardinality(r.channels) > 0 THEN r.channels
+                      WHEN r.notification_method <> '' AND r.notification_target <> '' THEN ARRAY['rule:' || r.id]
+                      ELSE ARRAY['discord:default'] END
+                 <@ ARRAY(SELECT channel FROM channels WHERE disabled_since IS NOT NULL) THEN 'broken'
+            ELSE coalesce(s.state, 'armed') END AS state
+FROM alerts r LEFT JOIN events e USING (event_id)
+LEFT JOIN LATERAL (
+    SELECT * FROM rule_states WHERE rule_id = r.id ORDER BY state = 'expired', observed_at DESC NULLS LAST LIMIT 1
+) s ON true
+"""
+"""Every rule with the event it is about, what it thought last, and the state that a person is shown. It has no secret:
+what a row of the earlier version names as its target is not among the columns."""
+
 
 class NoSuchRule(LookupError):
     """There is no rule of that number."""
@@ -59,6 +86,14 @@ class Kept(NamedTuple):
     says: str
     state: str
     states: list[dict[str, Any]]
+
+
+class Seen(NamedTuple):
+    """The lowest price in a rule's scope on one event: (microseconds, micros) whenever it moved."""
+
+    event_id: str | None
+    event_name: str | None
+    path: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -156,19 +191,14 @@ class Rules:
                 (number, number),
             ):
                 states.setdefault(state["rule_id"], []).append(state)
-            dead = {
-                row["channel"]
-                for row in connection.execute("SELECT channel FROM channels WHERE disabled_since IS NOT NULL")
+            standing = {
+                row["id"]: row["state"]
+                for row in connection.execute(
+                    f"SELECT id, state FROM ({STANDINGS}) known WHERE %s::bigint IS NULL OR id = %s",  # noqa: S608
+                    (number, number),
+                )
             }
-            starts = {
-                row["event_id"]: row["event_date"]
-                for row in connection.execute("SELECT event_id, event_date FROM events WHERE event_date IS NOT NULL")
-            }
-        return [
-            Kept(row, says(row), _state(row, states.get(row["id"], []), dead, starts.get(row["event_id"])),
-                 states.get(row["id"], []))
-            for row in found
-        ]  # fmt: skip
+        return [Kept(row, says(row), standing.get(row["id"], "armed"), states.get(row["id"], [])) for row in found]
 
     def explain(self, number: int, event_id: str | None = None, most: int = 20) -> list[dict[str, Any]]:
         """The last decisions of a rule, the newest first: fired or not, why, and the numbers.
@@ -187,15 +217,29 @@ class Rules:
                 (number, event_id, event_id, most),
             ).fetchall()
 
-    def try_out(self, columns: dict[str, Any], days: int = 40) -> Trial:
-        """What a rule would have done over the last days of stored history.
+    def try_out(self, columns: dict[str, Any], days: int = 40, most: int = MOST_TRIED) -> Trial:
+        """What a rule would have done over the last days of stored history, on the newest `most` prices in its scope.
+
+        Raises:
+            RuleError: it means nothing.
+        """
+        return self.try_and_see(columns, days, most)[0]
+
+    def try_and_see(self, columns: dict[str, Any], days: int = 40, most: int = MOST_TRIED) -> tuple[Trial, Seen]:
+        """The same, and the lowest price in the rule's scope over that time, to draw it on.
 
         Raises:
             RuleError: it means nothing.
         """
         rule = _parse(_checked(columns))
         with self._connect() as connection:
-            return trial(rule, _observed(connection, rule, timedelta(days=days)))
+            observed = list(_observed(connection, rule, timedelta(days=days), most))
+        tried = trial(rule, observed)
+        event = tried.firings[-1].event_id if tried.firings else rule.event_id or _liveliest(observed)
+        path = lowest_path(rule, (row for row in observed if row.event_id == event))
+        return tried, Seen(
+            event, next((row.event_name for row in reversed(observed) if row.event_id == event), None), path
+        )
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         return psycopg.connect(self.dsn, row_factory=dict_row, connect_timeout=10)
@@ -207,6 +251,12 @@ def says(row: dict[str, Any]) -> str:
         return rules.describe(_parse(row))
     except RuleError as error:
         return f"means nothing: {error}"
+
+
+def _liveliest(observed: list[Observed]) -> str | None:
+    """The event with the most prices."""
+    counted = Counter(row.event_id for row in observed).most_common(1)
+    return counted[0][0] if counted else None
 
 
 def _checked(columns: dict[str, Any]) -> dict[str, Any]:
@@ -221,41 +271,55 @@ def _parse(row: dict[str, Any]) -> Rule:
     return rules.parse(0, datetime(1970, 1, 1, tzinfo=UTC), {"id": 0, "active": True, **row})
 
 
-def _state(row: dict[str, Any], states: list[dict[str, Any]], dead: set[str], starts: datetime | None) -> str:
-    """The state that a person is shown."""
-    now = datetime.now(UTC)
-    channels = row["channels"] or ["discord:default"]
-    expires = (row["definition"] or {}).get("expires_at")
-    if (starts is not None and starts <= now) or (expires is not None and datetime.fromisoformat(expires) <= now):
-        return "expired"
-    if not row["active"] or (row["muted_until"] is not None and row["muted_until"] > now):
-        return "muted"
-    if all(channel in dead for channel in channels):
-        return "broken"
-    return str(states[0]["state"]) if states else "armed"
+_HISTORY = """
+SELECT p.id, p.event_id,
+       p.source || '|' || p.currency || '|' || CASE WHEN p.level = 'event' THEN '*' ELSE coalesce(nullif(p.listing_id, ''),
+           format('(%%L, %%L, %%L)', p.section, p."row", p.seat)) END,
+       (extract(epoch FROM p."timestamp") * 1000000)::bigint, (p.price * 1000000)::bigint,
+       (p.total_price * 1000000)::bigint, p.quantity, p.section, p."row", p.source, p.currency, p.level,
+       e.event_name, e.venue, (extract(epoch FROM e.event_date) * 1000000)::bigint
+FROM unnest(%(events)s::text[]) AS looked_at (event_id) CROSS JOIN LATERAL (
+    SELECT * FROM (
+        SELECT * FROM price_history h WHERE h.event_id = looked_at.event_id
+        ORDER BY h."timestamp" DESC, h.id DESC LIMIT %(scanned)s
+    ) newest
+    WHERE newest."timestamp" > now() - %(span)s AND newest.currency = %(currency)s
+      AND (%(source)s::text IS NULL OR newest.source = %(source)s)
+      AND (%(sections)s::text[] IS NULL OR newest.section = ANY(%(sections)s))
+    ORDER BY newest."timestamp" DESC, newest.id DESC LIMIT %(share)s
+) p LEFT JOIN events e ON e.event_id = p.event_id
+ORDER BY p."timestamp", p.id
+"""
+_SECTIONS = """
+SELECT DISTINCT section FROM price_windows WHERE event_id = ANY(%s) AND window_seconds = 86400 AND section <> ''
+"""
 
 
-_HISTORY = (
-    "SELECT p.id, p.event_id, p.source, p.currency, p.level, p.listing_id, p.section, p.row, p.seat, p.timestamp, "
-    "p.price, p.total_price, p.quantity, e.event_name, e.venue, e.event_date FROM price_history p "
-    "LEFT JOIN events e USING (event_id) WHERE p.timestamp > now() - %(span)s "
-    "AND (%(event)s::text IS NULL OR p.event_id = %(event)s) AND p.currency = %(currency)s "
-    "ORDER BY p.timestamp DESC, p.id DESC LIMIT %(most)s"
-)
+def _observed(
+    connection: psycopg.Connection[dict[str, Any]], rule: Rule, span: timedelta, most: int = MOST_TRIED
+) -> Iterator[Observed]:
+    """The newest stored prices that a rule has to do with, at most so many, in the order of time. Of many events each
+    has its share."""
+    events = [rule.event_id] if rule.event_id is not None else _concerned(connection, rule)
+    sections, alone = None, rule.condition != "deal"  # which compares with all listings of the event
+    if rule.sections and alone:
+        known = [row["section"] for row in connection.execute(_SECTIONS, (events,))]
+        sections = [name for name in known if rules.section_key(name) in rule.sections] if known else None
+    share = max(most // max(len(events), 1), 1)
+    cursor = connection.cursor(row_factory=tuple_row)
+    cursor.execute(
+        _HISTORY,
+        {"events": events, "span": span, "currency": rule.currency, "source": rule.source if alone else None,
+         "sections": sections, "share": share, "scanned": share * _SCANNED},
+    )  # fmt: skip
+    return map(Observed._make, cursor)
 
 
-def _observed(connection: psycopg.Connection[dict[str, Any]], rule: Rule, span: timedelta) -> Iterator[Observed]:
-    rows = connection.execute(
-        _HISTORY, {"span": span, "event": rule.event_id, "currency": rule.currency, "most": MOST_TRIED}
-    ).fetchall()
-    for row in reversed(rows):
-        seat = "*" if row["level"] == "event" else row["listing_id"] or (row["section"], row["row"], row["seat"])
-        yield Observed(
-            row["id"], row["event_id"], f"{row['source']}|{row['currency']}|{seat}", _time(row["timestamp"]),
-            _micros(row["price"]), _micros(row["total_price"]), row["quantity"], row["section"], row["row"],
-            row["source"], row["currency"], row["level"], row["event_name"], row["venue"],
-            None if row["event_date"] is None else _time(row["event_date"]),
-        )  # fmt: skip
+def _concerned(connection: psycopg.Connection[dict[str, Any]], rule: Rule) -> list[str]:
+    """The events that a rule on many is about, those last heard of."""
+    known = connection.execute("SELECT event_id, event_name, venue FROM events ORDER BY last_updated DESC, event_id")
+    found = (row["event_id"] for row in known if concerns(rule, row["event_id"], row["event_name"], row["venue"]))
+    return list(islice(found, MOST_EVENTS_TRIED))
 
 
 def _with_history(connection: psycopg.Connection[dict[str, Any]], row: dict[str, Any]) -> dict[str, Any]:
@@ -265,11 +329,3 @@ def _with_history(connection: psycopg.Connection[dict[str, Any]], row: dict[str,
         return dict(row["definition"])
     found = known(rule, _observed(connection, rule, timedelta(days=rule.days or 365)))
     return {**row["definition"], **({} if found is None else {"known": msgspec.to_builtins(found)})}
-
-
-def _time(moment: datetime) -> int:
-    return int(moment.timestamp() * MICROS)
-
-
-def _micros(price: Decimal) -> int:
-    return int(price * MICROS)

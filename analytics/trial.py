@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -72,6 +72,13 @@ class Trial:
     lowest: int | None
     typical: int | None
 
+    @property
+    def within_reach(self) -> int | None:
+        """For a target below all that was seen, one that would have been met: 5 % over the low."""
+        if self.firings or self.rule.condition != "at_or_below" or self.lowest is None:
+            return None
+        return round(self.lowest * MARGIN) if self.lowest > (self.rule.target or 0) else None
+
     def summary(self) -> str:
         """The trial in a sentence or two."""
         span = f"{self.days:.0f} days" if self.days >= 2 else f"{self.days * 24:.0f} hours"
@@ -83,11 +90,10 @@ class Trial:
             times = "once" if len(self.firings) == 1 else f"{len(self.firings)} times"
             stood = f"; {sum(seen)} of {len(seen)} of those prices still stood at the next look" if seen else ""
             return f"Would have fired {times} in {span}, the last at {amount(last.price, self.rule.currency)}{stood}."
-        if self.rule.condition == "at_or_below" and self.lowest is not None and self.lowest > (self.rule.target or 0):
-            near = amount(round(self.lowest * MARGIN), self.rule.currency)
+        if self.within_reach is not None and self.lowest is not None:
             return (
                 f"Never in {span}: the lowest was {amount(self.lowest, self.rule.currency)}; "
-                f"5 % over the low would be {near}."
+                f"5 % over the low would be {amount(self.within_reach, self.rule.currency)}."
             )
         return f"Would not have fired in {span}."
 
@@ -106,12 +112,7 @@ def known(rule: Rule, observed: Iterable[Observed]) -> Known | None:
         rule: one that `needs_history`.
         observed: prices of its event in the order of time.
     """
-    rows = (
-        (row.listing, (row.time, row.price, row.total, row.quantity,
-                       Place(row.section, row.row, row.source, row.currency, row.level, row.time)))
-        for row in observed
-    )  # fmt: skip
-    looks = list(path(rule, rows))
+    looks = list(path(rule, _lasts(observed)))
     if not looks:
         return None
     lows: list[tuple[int, int]] = []  # (until when it stood, price): each lower than all that came after
@@ -128,6 +129,24 @@ def known(rule: Rule, observed: Iterable[Observed]) -> Known | None:
         lows=[(until, _units(price)) for until, price in lows] if rule.days is not None else [],
         hours=[(hour, _units(price)) for hour, price in hours],
     )
+
+
+def lowest_path(rule: Rule, observed: Iterable[Observed]) -> list[tuple[int, int]]:
+    """The lowest price in a rule's scope whenever it moved, and at the last look: (time, price), to draw a trial on.
+
+    Args:
+        rule: whichever way it watches.
+        observed: prices of one event in the order of time.
+    """
+    looks = list(path(msgspec.structs.replace(rule, each=False), _lasts(observed)))
+    moved = [look for before, look in pairwise(looks) if look[1] != before[1]]
+    return [*looks[:1], *moved, *(looks[-1:] if looks[-1:] != (moved or looks)[-1:] else [])]
+
+
+def _lasts(observed: Iterable[Observed]) -> Iterator[tuple[str, Last]]:
+    for row in observed:
+        place = Place(row.section, row.row, row.source, row.currency, row.level, row.time)
+        yield row.listing, (row.time, row.price, row.total, row.quantity, place)
 
 
 def _units(micros: int) -> Decimal:

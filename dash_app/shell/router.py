@@ -28,7 +28,7 @@ class Field:
 
     name: str
     part: str
-    default: str | None = None
+    default: str | int | None = None
     prop: str = "value"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from analytics import lake
 if TYPE_CHECKING:
     import duckdb
 
+_log = logging.getLogger(__name__)
 _LIMITS: dict[str, str | int | bool] = {
     "memory_limit": "512MB", "threads": 2, "temp_directory": "", "parquet_metadata_cache": True,
 }  # fmt: skip
@@ -106,7 +108,8 @@ class Lake:
         limit.start()
         try:
             answer = pl.DataFrame(cursor.sql(sql, params=dict(parameters)))
-        except (duckdb.Error, pl.exceptions.PolarsError):
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            _log.warning("the lake does not answer: %s", error)
             raise LakeAwayError from None
         finally:
             limit.cancel()

@@ -32,7 +32,7 @@ def _kept(response: Response) -> Response:
 
 
 def _packed(response: Response) -> Response:
-    if not (response.mimetype or "").startswith(_TEXT) or "Content-Disposition" in response.headers:
+    if not (response.mimetype or "").startswith(_TEXT) or _attached(response):
         return response
     response.vary.add("Accept-Encoding")
     if response.status_code != 200 or not request.accept_encodings.quality("gzip") or request.method == "HEAD":
@@ -46,6 +46,11 @@ def _packed(response: Response) -> Response:
         if tag := response.get_etag()[0]:
             response.set_etag(tag, weak=True)  # the same, byte by byte, only when unpacked
     return response
+
+
+def _attached(response: Response) -> bool:
+    """Files of a known length, which would have to be read into memory whole."""
+    return response.headers.get("Content-Disposition", "").startswith("attachment")
 
 
 @lru_cache(maxsize=128)  # there are not so many bundles and assets

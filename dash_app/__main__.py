@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import signal
-import threading
-from types import FrameType
+from typing import Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
-
-from dash_app.app import create_app
+from dash_app import security
+from dash_app.server import listen, serve
 from settings import load
-
-
-class _Handler(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept, which a page that asks often is glad of
 
 
 def main() -> None:
@@ -31,24 +23,23 @@ def main() -> None:
     )  # fmt: skip
     chosen = parser.parse_args()
     settings = load()
-    app = create_app(settings, allow_remote=chosen.behind_proxy, published_on_loopback=chosen.published_on_loopback)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every tick says nothing
-    try:
-        server = make_server(
-            settings.dash_host, settings.dash_port, app.server, threaded=True, request_handler=_Handler
+    login = security.Login.of(settings)  # said once, here, rather than by every process
+    promised = chosen.behind_proxy or chosen.published_on_loopback
+    security.check_bind(settings.dash_host, allow_remote=promised or login is not None)
+
+    def make() -> Any:
+        from dash_app.app import create_app  # in the process that serves: what it imports does not outlive a fork
+
+        app = create_app(
+            settings, allow_remote=chosen.behind_proxy, published_on_loopback=chosen.published_on_loopback
         )  # fmt: skip
-    except OSError as error:
-        raise SystemExit(f"conscope: cannot listen on {settings.dash_host}:{settings.dash_port}: {error}") from None
+        return app.server
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        threading.Thread(target=server.shutdown).start()  # shutdown waits for the loop that we interrupt here
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    shown = "localhost" if settings.dash_host == "127.0.0.1" else settings.dash_host
-    print(f"ConScope dashboard: http://{shown}:{settings.dash_port}", flush=True)
-    server.serve_forever()
-    server.server_close()
+    host, port = settings.dash_host, settings.dash_port
+    listener = listen(host, port)
+    shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
+    print(f"ConScope dashboard: http://{shown}:{port}", flush=True)
+    serve(make, listener, settings.dash_workers)
 
 
 if __name__ == "__main__":

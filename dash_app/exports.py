@@ -55,9 +55,7 @@ def write_csv(frame: pl.DataFrame, out: IO[bytes], zone: str = "UTC") -> None:
     ]  # fmt: skip
     flat = _flat(frame).with_columns(times)
     words = pl.col(pl.String).exclude([name for name, kind in frame.schema.items() if kind == pl.Datetime])
-    flat.with_columns(
-        pl.when(words.str.contains(_FORMULA)).then(pl.concat_str(pl.lit("'"), words)).otherwise(words)
-    ).write_csv(out)
+    flat.with_columns(words.str.replace(f"({_FORMULA})", "'${1}")).write_csv(out)
 
 
 def write_parquet(frame: pl.DataFrame, out: IO[bytes], zone: str = "UTC") -> None:
@@ -102,7 +100,7 @@ def write_xlsx(frame: pl.DataFrame, out: IO[bytes], zone: str = "UTC") -> None:
 
 
 KINDS = {
-    "csv": Kind("text/csv; charset=utf-8", 5_000_000, write_csv),
+    "csv": Kind("text/csv", 5_000_000, write_csv),
     "parquet": Kind("application/vnd.apache.parquet", 5_000_000, write_parquet),
     "xlsx": Kind(
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", 2**20 - 1, write_xlsx  # and the header
@@ -151,10 +149,12 @@ def answer(export: Export, kind: Kind, name: str, services: Services, view: View
         return plain_page(503, "Nothing yet", "There are no tables yet: the flow has not run.")
     finally:
         _AT_ONCE.release()
+    size = spool.tell()
     spool.seek(0)
     stem, _, suffix = name.rpartition(".")
     named = f"conscope-{stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{suffix}"
     given = send_file(spool, kind.mime, as_attachment=True, download_name=named, conditional=False, etag=False)
+    given.content_length = size
     given.headers["Cache-Control"] = "no-store"
     return given
 

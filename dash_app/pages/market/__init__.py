@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dash import Dash
 
-from dash_app.page import Page, Services, View
-from dash_app.views.cards import card, nothing
+from dash_app.page import Page, Services
+from dash_app.pages.market import grid, ids, news
+from dash_app.pages.market.layout import layout
+from dash_app.shell import router
+from dash_app.shell.router import Field
 
-
-def _layout(view: View) -> Any:
-    return card("Market", nothing("Soon."), name="market-card")
+_PATH = "/"
 
 
 def _register(app: Dash, services: Services) -> None:
-    pass
+    grid.register(app, services.database)
+    news.register(app, services.database)
+    router.remember(
+        app,
+        _PATH,
+        [
+            Field("q", ids.WORDS),
+            Field("when", ids.WHEN, "upcoming"),
+            Field("source", ids.SOURCES),
+            Field("most", ids.MOST),
+            Field("sort", ids.SORT, "date"),
+        ],
+    )
 
 
-PAGE = Page("/", "Market", _layout, _register, needs_prices=True)
+PAGE = Page(_PATH, "Market", layout, _register, exports={"market": grid.export}, needs_prices=True)

@@ -1,0 +1,122 @@
+"""The market's table as all viewers of a process share it: asked for by one of them, now and then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import polars as pl
+
+from dash_app.database import Database, DatabaseAwayError, NotReadyError
+from dash_app.loaders import market as loader
+from dash_app.pages.market import table
+
+_TOO_OLD = 30.0  # seconds; older than this it is shown to nobody before it was asked for again
+_SHARE = 10  # of the time, one in so many parts is spent on asking for prices at most
+_RARELY = 50  # the same for histories
+
+
+@dataclass(frozen=True)
+class Market:
+    """The table as it was asked for.
+
+    Attributes:
+        frame: `table.market`.
+        version: `table.version` of it.
+        asked: when, on the clock of this process.
+        due: when it may be asked for again.
+    """
+
+    frame: pl.DataFrame
+    version: str
+    asked: float
+    due: float
+
+
+class SharedMarket:
+    """The market's table, from any thread. One thread asks at a time; the others are given what is there.
+
+    The more an answer cost, the longer it is kept: histories, which move slowly, for five seconds to five minutes; prices
+    for a second and more, and only those of events that were seen since are asked for again. Who comes while another asks
+    is given what is kept, so that nobody waits but the first, and never older than 30 seconds.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asking = threading.Lock()
+        self._kept: Market | None = None
+        self._histories, self._now = pl.DataFrame(schema=loader.HISTORY), pl.DataFrame(schema=loader.NOW)
+        self._histories_due = 0.0
+
+    def get(self) -> Market:
+        """The table.
+
+        Raises:
+            DatabaseAwayError, NotReadyError: there is none yet, and the database does not answer.
+        """
+        kept = self._kept
+        if kept is None or time.monotonic() - kept.asked > _TOO_OLD:
+            with self._asking:
+                if self._kept is None or self._kept is kept:  # nobody else did while we waited
+                    return self._ask(kept)
+                return self._kept
+        if time.monotonic() >= kept.due:
+            self._ask_aside()
+        return kept
+
+    def begin(self) -> None:
+        """Ask, if nobody has yet; waits for nothing."""
+        if self._kept is None:
+            self._ask_aside()
+
+    def _ask_aside(self) -> None:
+        """Ask in a thread of its own, unless one is at it."""
+
+        def ask() -> None:
+            try:
+                self._ask(self._kept)
+            except (DatabaseAwayError, NotReadyError):
+                pass  # who needs the table will ask, and be told
+            finally:
+                self._asking.release()
+
+        if self._asking.acquire(blocking=False):
+            threading.Thread(target=ask, daemon=True, name="market").start()
+
+    def _ask(self, kept: Market | None) -> Market:
+        try:
+            self._kept = self._fresh()
+        except (DatabaseAwayError, NotReadyError):
+            if kept is None:
+                raise
+            return kept  # the page says that Postgres is away
+        return self._kept
+
+    def _fresh(self) -> Market:
+        began = time.monotonic()
+        if began >= self._histories_due:
+            self._histories = loader.histories(self._database)
+            self._now = self._prices(self._histories)
+            ended = time.monotonic()
+            self._histories_due = ended + min(max(_RARELY * (ended - began), 5.0), 300.0)
+        else:
+            stirred = self._histories.filter(pl.col("event_id").is_in(loader.stirred(self._database)))
+            self._now = pl.concat([self._now, self._prices(stirred)]).unique("event_id", keep="last")
+        frame = table.market(self._histories, self._now)
+        ended = time.monotonic()
+        return Market(frame, table.version(frame), ended, ended + max(1.0, _SHARE * (ended - began)))
+
+    def _prices(self, events: pl.DataFrame) -> pl.DataFrame:
+        return loader.now(self._database, events["event_id"].to_list(), events["currency"].to_list())
+
+
+_shared: WeakKeyDictionary[Database, SharedMarket] = WeakKeyDictionary()
+_sharing = threading.Lock()
+
+
+def shared(database: Database) -> SharedMarket:
+    """The one of this database."""
+    with _sharing:
+        return _shared.setdefault(database, SharedMarket(database))

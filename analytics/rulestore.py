@@ -89,11 +89,17 @@ class Kept(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The lowest price in a rule's scope on one event: (microseconds, micros) whenever it moved."""
+    """What a trial looked at, to draw it on: the event of its last alert, or else the one with the most prices.
+
+    Args:
+        path: the lowest price in the rule's scope on it, (microseconds, micros) whenever it moved.
+        cut: there may be older prices, which the trial did not look at.
+    """
 
     event_id: str | None
     event_name: str | None
     path: list[tuple[int, int]]
+    cut: bool
 
 
 @dataclass(frozen=True)
@@ -226,7 +232,7 @@ class Rules:
         return self.try_and_see(columns, days, most)[0]
 
     def try_and_see(self, columns: dict[str, Any], days: int = 40, most: int = MOST_TRIED) -> tuple[Trial, Seen]:
-        """The same, and the lowest price in the rule's scope over that time, to draw it on.
+        """The same, and what to draw it on.
 
         Raises:
             RuleError: it means nothing.
@@ -235,11 +241,14 @@ class Rules:
         with self._connect() as connection:
             observed = list(_observed(connection, rule, timedelta(days=days), most))
         tried = trial(rule, observed)
-        event = tried.firings[-1].event_id if tried.firings else rule.event_id or _liveliest(observed)
-        path = lowest_path(rule, (row for row in observed if row.event_id == event))
-        return tried, Seen(
-            event, next((row.event_name for row in reversed(observed) if row.event_id == event), None), path
+        counts = Counter(row.event_id for row in observed)
+        event = (
+            tried.firings[-1].event_id if tried.firings else max(counts, key=counts.__getitem__, default=rule.event_id)
         )
+        of_event = [row for row in observed if row.event_id == event]
+        name = of_event[-1].event_name if of_event else None
+        cut = max(counts.values(), default=0) >= most // max(len(counts), 1)
+        return tried, Seen(event, name, lowest_path(rule, of_event), cut)
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         return psycopg.connect(self.dsn, row_factory=dict_row, connect_timeout=10)
@@ -251,12 +260,6 @@ def says(row: dict[str, Any]) -> str:
         return rules.describe(_parse(row))
     except RuleError as error:
         return f"means nothing: {error}"
-
-
-def _liveliest(observed: list[Observed]) -> str | None:
-    """The event with the most prices."""
-    counted = Counter(row.event_id for row in observed).most_common(1)
-    return counted[0][0] if counted else None
 
 
 def _checked(columns: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dash_app.figures.theme import Scheme
 
 MOST_POINTS = 600
 _HEIGHT = 190
+_SETTLING = 0.03  # of the time
 
 
 def trial_chart(
@@ -52,13 +53,25 @@ def trial_chart(
     )  # fmt: skip
     if target is not None:
         figure.add_hline(y=target / 1e6, line={"color": scheme.alert, "width": 1.25, "dash": "dash"})
+    low, high = _range(points, target)
     figure.update_layout(
         template=scheme.template, height=_HEIGHT, margin={"l": 0, "r": 4, "t": 10, "b": 0}, hovermode="closest",
         xaxis={"automargin": True, "type": "date", "nticks": 4, "tickangle": 0, "fixedrange": True, "ticklabelstandoff": 4,
                "hoverformat": "%b %-d, %H:%M"},
-        yaxis={"automargin": True, "tickprefix": sign, "nticks": 4, "fixedrange": True, "ticklabelstandoff": 6},
+        yaxis={"automargin": True, "tickprefix": sign, "nticks": 4, "fixedrange": True, "ticklabelstandoff": 6,
+               "range": [low, high]},
     )  # fmt: skip
     return figure
+
+
+def _range(points: pl.DataFrame, target: int | None) -> tuple[float, float]:
+    """What the price axis shows. A history begins with the first listing alone, often a dear one: that is left out."""
+    begin, end = points["time"][0], points["time"][-1]
+    settled = points.filter(pl.col("time") >= begin + (end - begin) * _SETTLING)["price"]
+    prices = [*settled, points["price"].min(), *([] if target is None else [target])]
+    low, high = min(prices) / 1e6, max(prices) / 1e6
+    margin = (high - low) * 0.12 or high * 0.05 or 1.0
+    return max(low - margin, 0.0), high + margin
 
 
 def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:

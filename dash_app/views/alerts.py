@@ -62,12 +62,12 @@ def rule_cards(rules: pl.DataFrame, zone: str) -> Any:
 
 
 def _card(row: dict[str, Any], zone: str) -> html.Li:
-    title = row["name"] or row["event"] or row["event_id"] or "Every event"
+    title = rule_title(row)
     return html.Li(
         [
             html.Div([state_badge(row["state"]), html.Span(f"#{row['id']}", className="rule-number")], className="top"),
-            html.H3(title, title=title),
-            *_scope(row, title),
+            html.H3(title if row["name"] or row["event_id"] is None else _event_link(row), title=title),
+            html.P(_scope(row, zone), className="of"),
             html.P(_sentence(row["says"]), className="says"),
             html.Div(_now(row, zone), className="rule-now"),
             html.Div(_facts(row, zone), className="facts"),
@@ -82,13 +82,22 @@ def state_badge(state: str) -> html.Span:
     return html.Span(STATE_WORDS.get(state, state), className=f"rule-state {state}", title=_MEANS.get(state, ""))
 
 
-def _scope(row: dict[str, Any], title: str) -> list[Any]:
+def rule_title(row: dict[str, Any]) -> str:
+    """What a rule is called: by its maker, or by the event that it is about."""
+    return str(row["name"] or row["event"] or row["event_id"] or "Every event")
+
+
+def _scope(row: dict[str, Any], zone: str) -> list[Any]:
+    """Which event it is about, as far as the title does not say so."""
     if row["event_id"] is None:
-        return [html.P("Any event", className="of")] if title != "Every event" else []
-    name = row["event"] or row["event_id"]
-    place = f" · {row['venue']}" if row["venue"] else ""
-    link = dcc.Link(name if name != title else "Open the event", href=f"/event?event={quote(row['event_id'], safe='')}")
-    return [html.P([link, place], className="of")]
+        return ["Any event it fits"]
+    date = text.clock(row["date"], zone, "%b %-d, %Y") if row["date"] is not None else None
+    about = " · ".join(part for part in (row["venue"], date) if part) or "\u00a0"
+    return [_event_link(row), f" · {about}"] if row["name"] else [about]
+
+
+def _event_link(row: dict[str, Any]) -> Any:
+    return dcc.Link(row["event"] or row["event_id"], href=f"/event?event={quote(row['event_id'], safe='')}")
 
 
 def _now(row: dict[str, Any], zone: str) -> list[Any]:
@@ -101,13 +110,10 @@ def _now(row: dict[str, Any], zone: str) -> list[Any]:
         waiting = "It has not looked at any price yet: none in its scope has come since it was made."
         return [html.P(until or waiting, className="waiting")]
     price = text.money(row["price"], row["currency"])
-    parts: list[Any] = [html.Div([html.Strong(price), " now"], className="now")]
+    now = [html.Span([html.Strong(price), " now"])]
+    parts: list[Any] = [html.Div(now, className="now")]
     if row["threshold"] is not None:
-        parts[0] = html.Div(
-            [html.Span([html.Strong(price), " now"]),
-             html.Span(["fires at ", html.Strong(text.money(row["threshold"], row["currency"]))])],
-            className="now",
-        )  # fmt: skip
+        now.append(html.Span(["fires at ", html.Strong(text.money(row["threshold"], row["currency"]))]))
         share = closeness(row["price"], row["threshold"], rises=row["condition"] == "rise")
         parts.append(html.Div(html.Div(style={"width": f"{share * 100:.0f}%"}), className="meter", **DECORATION))
     seen = text.clock(row["observed"], zone, "%b %-d, %H:%M:%S")
@@ -202,7 +208,7 @@ def why(
     if standing.height:
         now = [_standing(standing.row(0, named=True), rule, zone)]
     history = html.Ol([_decision(d, rule, zone) for d in decisions], className="decisions") if decisions else nothing(
-        "No decision worth keeping yet: every look so far said the same, that the price is not t"
+        "No decision worth keeping yet: every look so far said the same, that the price is not there."
     )  # fmt: skip
     return [*head, html.H3("Now"), *now, html.H3("Its last decisions"), history]
 
@@ -230,7 +236,7 @@ def _standing(row: dict[str, Any], rule: dict[str, Any], zone: str) -> Any:
 def because(
     reason: str, price: float | None, threshold: float | None, reference: float | None, rule: dict[str, Any]
 ) -> str:
-    """A decision in a sentence, with its numbers: "Silent: the price is not t $131.20, and it fires at …"."""
+    """A decision in a sentence, with its numbers: "Silent: the price is not there; it was $131.20, …"."""
     said = REASONS.get(reason, reason)
     words = "It fired" if reason == "fired" else f"Silent: {said}"
     numbers = [] if price is None else [f"the price was {text.money(price, rule['currency'])}"]
@@ -266,13 +272,12 @@ def _decision(row: dict[str, Any], rule: dict[str, Any], zone: str) -> html.Li:
 # --- the trial
 
 
-def trial_words(trial: Trial, looked_at: int, *, whole: bool) -> list[Any]:
+def trial_words(trial: Trial, most: int, *, cut: bool, farther: bool) -> list[Any]:
     """What came of a trial in words, with a price to take instead where the target is hopeless.
 
     Args:
-        trial: of the rule in the form.
-        looked_at: the most prices that it was allowed to look at.
-        whole: whether it was allowed to look further than while typing.
+        most: stored prices that it was allowed to look at; cut: there were more.
+        farther: it may look further back when asked to.
     """
     words: list[Any] = [html.P(trial.summary(), className="verdict")]
     if (near := trial.within_reach) is not None:
@@ -280,11 +285,11 @@ def trial_words(trial: Trial, looked_at: int, *, whole: bool) -> list[Any]:
         shown = text.money(price, trial.rule.currency)
         words.append(html.Button(f"Use {shown}", **act(ADOPT, f"{price:.2f}"), className="main-button small"))
     if trial.observations:
-        span = text.duration(trial.days * 86_400)
-        most = f", the newest {text.count(looked_at)} at most" if trial.observations >= looked_at * 0.5 else ""
-        words.append(html.P(f"Looked at {text.count(trial.observations)} stored prices in its scope{most}, over {span}.",
-                            className="note"))  # fmt: skip
-        if most and not whole:
+        all_of_it = "all that is stored of the last 40 days" if not cut else f"the newest {text.count(most)}"
+        words.append(
+            html.P(f"Tried on {text.count(trial.observations)} prices in its scope: {all_of_it}.", className="note")
+        )
+        if cut and farther:
             words.append(html.Button("Look further back", **act(FAR, "far"), className="quiet-button"))
     return words
 
@@ -389,7 +394,7 @@ def _log_row(row: dict[str, Any], zone: str) -> html.Tr:
         row["cause"], row["cause"]
     )
     event = row["event"] or row["event_id"]
-    link = dcc.Link(event, href=f"/event?event={quote(row['event_id'], safe='')}") if row["event_id"] else text.UNKNOWN
+    link = _event_link(row) if row["event_id"] else text.UNKNOWN
     return html.Tr(
         [
             html.Td(text.clock(row["caused"], zone, "%b %-d, %H:%M:%S"), className="time"),
@@ -420,7 +425,7 @@ def _more(row: dict[str, Any], zone: str) -> list[Any]:
 
 
 def delivery_state(channel: str, state: str) -> html.Span:
-    """A channel and what became of an alert on its way t"""
+    """A channel and what became of an alert on its way there."""
     return html.Span(f"{channel_name(channel)}: {DELIVERY.get(state, state)}", className=f"state {state}")
 
 

@@ -13,7 +13,7 @@ from dash_app.page import View
 from dash_app.pages.alerts import ids as here
 from dash_app.pages.alerts.fields import BLANK
 from dash_app.pages.alerts.ids import field
-from dash_app.views.aria import named
+from dash_app.views.aria import DECORATION, named
 from dash_app.views.controls import segments
 
 _CONDITIONS = [
@@ -69,7 +69,8 @@ def _form(v: dict[str, Any]) -> Any:
                          className="form-more"),
             html.P(id=here.ERROR, className="form-error", role="alert"),
             html.Div(
-                [html.Button("Cancel", id=here.CANCEL, className="quiet-button"),
+                [html.P(id=here.VERDICT, className="foot-verdict", **DECORATION),  # the trial says it, and may be out of sight
+                 html.Button("Cancel", id=here.CANCEL, className="quiet-button"),
                  dmc.Button("Save the rule", id=here.SAVE)],
                 className="form-foot",
             ),
@@ -79,8 +80,7 @@ def _form(v: dict[str, Any]) -> Any:
 
 
 def _trial() -> Any:
-    return html.Aside(
-        [
+    parts = [
             html.H3("What it would have done"),
             html.Div(html.P("Say what you are waiting for, and this shows it on the stored prices.", className="note"),
                      id=here.TRIAL, role="status"),
@@ -90,9 +90,8 @@ def _trial() -> Any:
                         "the sentence above and the list below say the same"),
             ),
             html.Div(id=here.TRIAL_LIST),
-        ],
-        className="rule-trial", **named("What the rule would have done"),
-    )  # fmt: skip
+    ]  # fmt: skip
+    return html.Aside(html.Div(parts), className="rule-trial", **named("What the rule would have done"))
 
 
 def _part(title: str, children: Any) -> Any:

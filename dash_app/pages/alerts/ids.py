@@ -13,8 +13,8 @@ LOG, LOG_NOTE, LOG_RULE, LOG_EVENT, LOG_STATE, LOG_PAGE = (
 DRAWER, FORM, EDITED, SAVE, CANCEL, ERROR = (
     "alerts-drawer", "alerts-form", "alerts-edited", "alerts-save", "alerts-cancel", "alerts-error",
 )  # fmt: skip
-ASKED, ANSWERED, TRIAL, TRIAL_CHART, TRIAL_LIST = (
-    "alerts-asked", "alerts-answered", "alerts-trial", "alerts-trial-chart", "alerts-trial-list",
+ASKED, ANSWERED, TRIAL, TRIAL_CHART, TRIAL_LIST, VERDICT = (
+    "alerts-asked", "alerts-answered", "alerts-trial", "alerts-trial-chart", "alerts-trial-list", "alerts-verdict",
 )  # fmt: skip
 WHY_DRAWER, WHY_RULE, WHY_EVENT, WHY_PANEL = (
     "alerts-why-drawer", "alerts-why-rule", "alerts-why-event", "alerts-why-panel",

@@ -29,7 +29,7 @@ def register(app: Dash, services: Services) -> None:
     """Register the trial."""
     rules = services.rules
 
-    def try_out(asked: dict[str, Any] | None) -> tuple[Any, Any, Any, Any]:
+    def try_out(asked: dict[str, Any] | None) -> tuple[Any, ...]:
         if not asked:
             return *_nothing("Say what you are waiting for, and this shows it on the stored prices."), None
         return *_tried(rules, asked), {"number": asked["number"]}  # whatever came of it: the browser waits for it
@@ -38,6 +38,7 @@ def register(app: Dash, services: Services) -> None:
         Output(here.TRIAL, "children"),
         Output(here.TRIAL_CHART, "figure"),
         Output(here.TRIAL_LIST, "children"),
+        Output(here.VERDICT, "children"),
         Output(here.ANSWERED, "data"),
         Input(here.ASKED, "data"),
     )(try_out)
@@ -55,7 +56,7 @@ def register(app: Dash, services: Services) -> None:
     in_browser(ClientsideFunction("conscope_alerts", "answered"), Input(here.ANSWERED, "data"))
 
 
-def _tried(rules: Rules, asked: dict[str, Any]) -> tuple[Any, Any, Any]:
+def _tried(rules: Rules, asked: dict[str, Any]) -> tuple[Any, Any, Any, str]:
     typed, zone = dict(zip(BLANK, asked["values"], strict=True)), asked["zone"] or "UTC"
     if (missing := unfinished(typed)) is not None:
         return _nothing(missing)
@@ -66,16 +67,16 @@ def _tried(rules: Rules, asked: dict[str, Any]) -> tuple[Any, Any, Any]:
         return _nothing(sentence(str(error)))
     except psycopg.Error:
         return _nothing("Postgres does not answer, so there is nothing to try it on. It goes on by itself.")
-    words = views.trial_words(tried, most, whole=bool(asked["far"]))
+    words = views.trial_words(tried, most, cut=seen.cut, farther=not asked["far"])
     if not seen.path:
-        return words, blank(190), None
+        return words, blank(190), None, tried.summary()
     rule = tried.rule
     firings = [firing for firing in tried.firings if firing.event_id == seen.event_id]
     scheme = SCHEMES["dark" if asked["scheme"] == "dark" else "light"]
     chart = trial_chart(seen.path, firings, rule.target, rule.currency, zone, scheme)
     of = [html.P(["On ", html.Strong(seen.event_name or seen.event_id)], className="note")] if rule.is_wide else []
-    return [*words, *of], chart, views.firings(tried, zone)
+    return [*words, *of], chart, views.firings(tried, zone), tried.summary()
 
 
-def _nothing(why: str) -> tuple[Any, Any, Any]:
-    return html.P(why, className="note"), blank(190), None
+def _nothing(why: str) -> tuple[Any, Any, Any, str]:
+    return html.P(why, className="note"), blank(190), None, why

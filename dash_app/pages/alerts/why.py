@@ -40,7 +40,7 @@ def register(app: Dash, services: Services) -> None:
         choices = [
             {"value": s["event_id"], "label": s["event"] or s["event_id"]} for s in standing.iter_rows(named=True)
         ]
-        title = f"Why? {row['name'] or row['event'] or row['event_id'] or 'Every event'} · #{number}"
+        title = f"Why? {views.rule_title(row)} · #{number}"
         panel = views.why(row, standing, decisions, zone or "UTC")
         return panel, choices, "block" if row["event_id"] is None else "none", title
 

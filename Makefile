@@ -1,7 +1,7 @@
 # ConScope's commands. Each makes what it needs first: .venv is filled from the lock files, once.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-services test-all lint types lock notebook bench up down clean
+.PHONY: help demo test test-services test-all lint types lock notebook bench chaos up down clean
 
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
@@ -46,6 +46,9 @@ lock: .venv/dev ## pin the dependencies anew: requirements*.in -> requirements*.
 
 bench: .venv/dev ## events/s and latency of the whole job on real services; ARGS="--runs 5" goes to it
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: .venv/dev ## faults on real services, each run compared with the oracle; ARGS="kills --runs 200" goes to it
+	@$(BIN)/python -m chaos $(ARGS)
 
 notebook: .venv/dev ## run every notebook from top to bottom, in place
 	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb

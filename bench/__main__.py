@@ -25,7 +25,6 @@ from tests.conftest import new_database
 from tests.support.kafka import Kafka, make_kafka
 from tests.support.pipeline import Pipeline, make_topics
 
-
 _WARM_UP = 20.0  # seconds under load that do not count: a broker just started is still compiling its code
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import TracebackType
 from urllib.parse import quote
 
 import psycopg
@@ -73,10 +74,21 @@ def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
     if not _run_by_bytewax():
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sys.excepthook = last_words
     check()
     _held.append(_lock(store()))
     verify(store())
     stop_on_sigterm()
+
+
+def last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """After Bytewax's traceback, what it was about, in a sentence: the last line is the one that is read."""
+    sys.__excepthook__(kind, error, trace)
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    said = str(first).strip() or type(first).__name__
+    print(said if said.startswith("conscope: ") else f"conscope: the flow ended: {said}", file=sys.stderr)  # noqa: T201
 
 
 def _run_by_bytewax() -> bool:

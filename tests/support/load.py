@@ -119,7 +119,7 @@ class Stream(threading.Thread):
         self.count = 0
 
     def run(self) -> None:
-        producer = Producer({"bootstrap.servers": self._server, "linger.ms": 5})
+        producer = Producer({"bootstrap.servers": self._server, "linger.ms": 5, "log_level": 3})
         began = time.monotonic()
         while not self._stopped.is_set():
             for _ in range(int((time.monotonic() - began) * self._rate) - self.count):

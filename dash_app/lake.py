@@ -95,7 +95,7 @@ class Lake:
         except (OSError, ValueError):
             raise LakeAwayError from None
 
-    def frame(self, sql: str, parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> pl.DataFrame:
+    def frame(self, sql: str, parameters: Mapping[str, Any], schema: dict[str, Any]) -> pl.DataFrame:
         """The answer to a question in DuckDB's SQL, with this schema, column by column.
 
         Raises:
@@ -115,7 +115,7 @@ class Lake:
             limit.cancel()
             cursor.close()
         answer.columns = list(schema)
-        return answer.cast(dict(schema))
+        return answer.cast(schema)  # type: ignore[arg-type] # its keys may be selectors, too
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:

@@ -46,21 +46,6 @@ window.dash_clientside.conscope = {
     return search;
   },
 
-  // The new figure with the zoom of the shown one. Plotly's uirevision alone would do that, did Dash (4.4) not write
-  // the zoom into the figure it holds, after which Plotly takes it for the program's and not the viewer's.
-  draw: function (figure, name) {
-    const plot = document.getElementById(name).querySelector(".js-plotly-plot");
-    if (plot && plot._dragging) return window.dash_clientside.no_update; // not under a moving hand
-    const shown = plot && plot.layout;
-    if (!figure || !shown || shown.uirevision !== figure.layout.uirevision) return figure;
-    const layout = Object.assign({}, figure.layout);
-    ["xaxis", "yaxis"].forEach((axis) => {
-      const range = shown[axis] && shown[axis].autorange === false && shown[axis].range;
-      if (range) layout[axis] = Object.assign({}, layout[axis], { range: range.slice(), autorange: false });
-    });
-    return Object.assign({}, figure, { layout: layout });
-  },
-
   // Hidden while the server answers our ticks; six unanswered ones are nine seconds.
   offline: function (tick, answered) {
     return !(tick && tick - (answered || 0) > 6);

@@ -6,26 +6,31 @@ from datetime import timedelta
 
 import polars as pl
 
+from dash_app.figures.downsample import m4
 
-def with_gaps(windows: pl.DataFrame, seconds: int) -> pl.DataFrame:
-    """The windows with one empty row wherever at least one window is missing, so that a line breaks there."""
+
+def with_gaps(windows: pl.DataFrame, seconds: int, *columns: str, buckets: int | None = None) -> pl.DataFrame:
+    """The windows with one empty row wherever at least one window is missing, so that a line breaks there.
+
+    Args:
+        columns: with `buckets`: what is drawn of them; then only the windows that decide the picture are kept (`m4`), and
+            the gaps that are wider than a bucket: a narrower one would not be seen.
+    """
     step = timedelta(seconds=seconds)
     windows = windows.sort("start")
-    holes = (
-        windows.select("start", before=pl.col("start").shift(1))
-        .filter(pl.col("start") - pl.col("before") > step)
-        .select(start=pl.col("before") + step)
-    )
-    return pl.concat([windows, holes], how="diagonal").sort("start")
+    holes = windows.select("start", before=pl.col("start").shift(1)).filter(pl.col("start") - pl.col("before") > step)
+    if buckets and windows.height > 4 * buckets:
+        width = (windows["start"][-1] - windows["start"][0]) / buckets
+        holes = holes.filter(pl.col("start") - pl.col("before") > width)
+        windows = pl.concat([m4(windows, "start", column, buckets) for column in columns]).unique("start")
+    return pl.concat([windows, holes.select(start=pl.col("before") + step)], how="diagonal").sort("start")
 
 
-def runs(windows: pl.DataFrame, seconds: int) -> list[pl.DataFrame]:
-    """The stretches without a gap."""
-    step = timedelta(seconds=seconds)
-    ordered = windows.sort("start").with_columns(
-        _run=(pl.col("start").diff() > step).fill_null(False).cast(pl.UInt32).cum_sum()
-    )
-    return [part.drop("_run") for part in ordered.partition_by("_run", maintain_order=True)]
+def runs(gapped: pl.DataFrame) -> list[pl.DataFrame]:
+    """The stretches without a gap of a frame from `with_gaps`."""
+    missing = pl.col("final").is_null()
+    numbered = gapped.with_columns(_run=missing.cast(pl.UInt32).cum_sum()).filter(~missing)
+    return [part.drop("_run") for part in numbered.partition_by("_run", maintain_order=True)]
 
 
 def closed_part(windows: pl.DataFrame) -> pl.DataFrame:

@@ -5,11 +5,21 @@ Prices are all-in, per ticket, as floats for drawing; times are aware datetimes 
 """
 
 from dash_app.loaders.activity import latest_alerts, latest_changes
-from dash_app.loaders.events import find_event, recent_events
+from dash_app.loaders.events import find_event, find_events, recent_events
 from dash_app.loaders.health import Health, dead_letters, pipeline_health, rates
 from dash_app.loaders.pulse import Pulse, pulse
 from dash_app.loaders.sources import sources
-from dash_app.loaders.windows import alert_marks, currencies, event_series, facets, line_series, snapshot
+from dash_app.loaders.windows import (
+    alert_marks,
+    currencies,
+    doubt_marks,
+    event_sections,
+    event_series,
+    event_sources,
+    extent,
+    line_series,
+    snapshot,
+)
 
 __all__ = [
     "Health",
@@ -17,9 +27,13 @@ __all__ = [
     "alert_marks",
     "currencies",
     "dead_letters",
+    "doubt_marks",
+    "event_sections",
     "event_series",
-    "facets",
+    "event_sources",
+    "extent",
     "find_event",
+    "find_events",
     "latest_alerts",
     "latest_changes",
     "line_series",

@@ -32,6 +32,13 @@ FROM known k LEFT JOIN events e USING (event_id)
 ORDER BY k.latest DESC, k.observations DESC NULLS LAST, k.event_id LIMIT %(limit)s
 """
 
+_FOUND = """
+SELECT event_id, event_name, venue, event_date, NULL::timestamptz, 0::bigint FROM events
+WHERE position(lower(%(words)s) IN lower(concat_ws(' · ', coalesce(event_name, event_id), venue))) > 0
+   OR event_id = %(words)s
+ORDER BY coalesce(event_date < now(), true), event_date, event_id LIMIT %(limit)s
+"""
+
 _ONE = """
 SELECT event_id, event_name, venue, event_date, NULL::timestamptz, 0::bigint FROM events WHERE event_id = %(event)s
 UNION ALL
@@ -46,6 +53,11 @@ def recent_events(database: Database, limit: int = 1000) -> pl.DataFrame:
     Columns: event_id, name, venue, date, latest (start of the latest window), observations (of the last two hours).
     """
     return database.frame(_RECENT, {"limit": limit}, EVENTS)
+
+
+def find_events(database: Database, words: str, limit: int = 100) -> pl.DataFrame:
+    """Events with `words` in "name · venue", the next to take place first, in the columns of `recent_events`."""
+    return database.frame(_FOUND, {"words": words, "limit": limit}, EVENTS)
 
 
 def find_event(database: Database, event_id: str) -> pl.DataFrame:

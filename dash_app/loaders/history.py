@@ -19,11 +19,10 @@ from analytics.schema import row_id
 from dash_app.database import Database
 from dash_app.lake import Contents, Lake, LakeAwayError
 from dash_app.loaders.schemas import SERIES, TIME, Schema
+from dash_app.loaders.windows import EVER, NEVER
 
 Basis = Literal["total", "base"]
 
-EVER = datetime(1, 1, 1, tzinfo=UTC)
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_BEHIND = 500_000  # messages that the lake may lack before Postgres alone is asked
 _DAY = timedelta(days=1)
 
@@ -83,7 +82,8 @@ FROM chosen ORDER BY "timestamp", id
 """  # noqa: S608 -- joined from constants; values are parameters
 _COUNTED = f"""
 WITH {_ROWS}
-SELECT source, coalesce(section, ''), level, floor(extract(epoch FROM "timestamp") / %(seconds)s)::bigint,
+SELECT source, CASE WHEN cardinality(%(sections)s::text[]) = 0 THEN '' ELSE coalesce(section, '') END, level,
+       floor(extract(epoch FROM "timestamp") / %(seconds)s)::bigint,
        min({{price}})::float8, sum({{price}})::float8, count(*)
 FROM chosen WHERE NOT late GROUP BY 1, 2, 3, 4
 """  # noqa: S608
@@ -107,7 +107,8 @@ SELECT id, "timestamp", source, section, "row", seat, price, fees, total_price, 
 {_IN_LAKE}
 """
 _LAKE_COUNTED = f"""
-SELECT source, coalesce(section, ''), level, epoch_us("timestamp") // ($seconds::BIGINT * 1000000),
+SELECT source, CASE WHEN len($sections::VARCHAR[]) = 0 THEN '' ELSE coalesce(section, '') END, level,
+       epoch_us("timestamp") // ($seconds::BIGINT * 1000000),
        min({{price}}), sum({{price}}), count(*)
 {_IN_LAKE} AND NOT late GROUP BY 1, 2, 3, 4
 """
@@ -190,7 +191,8 @@ def counted(
     database: Database, lake: Lake, event_id: str, since: datetime, to: datetime, *, seconds: int, currency: str,
     basis: Basis = "base", sections: Sequence[str] = (), sources: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, str | None]:  # fmt: skip
-    """Windows over the observations themselves, by source and section, where the flow keeps none: over base prices.
+    """Windows over the observations themselves, where the flow keeps none: over base prices. By source, and by section
+    when sections are chosen, as `loaders.line_series` gives them.
 
     Args:
         since, to: aligned to `seconds`, or the first and the last window are of a part.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -23,10 +24,22 @@ def event_options(events: pl.DataFrame) -> list[dict[str, str]]:
     return [{"value": row["event_id"], "label": event_label(row)} for row in events.iter_rows(named=True)]
 
 
-def event_head(row: dict[str, Any], zone: str) -> list[Any]:
-    """The page's title: what, where and when on the viewer's clock."""
+def event_head(row: dict[str, Any], zone: str, today: datetime | None = None) -> list[Any]:
+    """The page's title: what, where and when on the viewer's clock, and how long it still is. A name may be written from
+    the right."""
     when = text.clock(row["date"], zone, "%A, %B %-d, %Y · %H:%M your time") if row["date"] else None
-    return [html.H1(row["name"] or row["event_id"]), html.P(" · ".join(part for part in (row["venue"], when) if part))]
+    parts = [part for part in (row["venue"], when, _to_go(row["date"], today or datetime.now(UTC))) if part]
+    joined = [piece for part in parts for piece in (" · ", html.Bdi(part))][1:]
+    return [html.H1(row["name"] or row["event_id"], dir="auto"), html.P(joined)]
+
+
+def _to_go(date: datetime | None, today: datetime) -> str | None:
+    if date is None:
+        return None
+    days = (date - today).total_seconds() / 86_400
+    if days < 0:
+        return "over"
+    return f"in {text.duration(days * 86_400)}" if days < 2 else f"{days:.0f} days to go"
 
 
 def key_figure_tiles(figures: KeyFigures, currency: str) -> list[Any]:

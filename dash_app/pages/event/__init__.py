@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import polars as pl
 from dash import Dash
 
-from dash_app.page import Page, Services
+from dash_app.loaders.history import OBSERVATIONS
+from dash_app.page import Page, Services, View
 from dash_app.pages.event import activity, chart, choice, ids, now
 from dash_app.pages.event.layout import layout
+from dash_app.pages.event.prices import Asked, observations
+from dash_app.pages.event.span import USUAL
 from dash_app.shell import router
 from dash_app.shell.router import Field
 
@@ -14,21 +18,35 @@ _PATH = "/event"
 
 
 def _register(app: Dash, services: Services) -> None:
-    for part in (choice, chart, activity):
-        part.register(app, services.database)
+    choice.register(app, services.database)
+    chart.register(app, services)
+    activity.register(app, services.database)
     now.register(app, services)
     router.remember(
         app,
         _PATH,
         [
             Field("event", ids.EVENT),
-            Field("window", ids.WINDOW, "60"),
+            Field("range", ids.SPAN, USUAL, "data"),
+            Field("window", ids.WINDOW, "auto"),
             Field("price", ids.METRIC, "low"),
-            Field("scope", ids.SCOPE, "event"),
+            Field("basis", ids.BASIS, "total"),
             Field("section", ids.SECTIONS),
             Field("source", ids.SOURCES),
+            Field("compare", ids.COMPARE),
+            Field("align", ids.ALIGN, "date"),
+            Field("currency", ids.CURRENCY),
+            Field("scope", ids.SCOPE, "event"),
+            *now.FIELDS,
         ],
     )
 
 
-PAGE = Page(_PATH, "Event", layout, _register, needs_prices=True)
+def _observations(services: Services, view: View) -> pl.DataFrame:
+    asked = Asked.in_view(view)
+    if asked is None:
+        return pl.DataFrame(schema=OBSERVATIONS)
+    return observations(services.database, services.lake, asked)
+
+
+PAGE = Page(_PATH, "Event", layout, _register, exports={"event": _observations, "listings": now.listings_export}, needs_prices=True)

@@ -4,105 +4,143 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from zlib import crc32
 
-from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash.exceptions import PreventUpdate
 
 from dash_app import ids
-from dash_app.database import Database
-from dash_app.figures import SCHEMES, price_chart
-from dash_app.figures.price import MOST_LINES, Look
+from dash_app.figures import price_chart
 from dash_app.keyfigures import key_figures
-from dash_app.loaders import alert_marks, currencies, event_series, facets, line_series, snapshot
-from dash_app.loaders.windows import SPANS
+from dash_app.loaders import currencies, event_sections, event_sources, snapshot
+from dash_app.page import Services
 from dash_app.pages.event import ids as here
+from dash_app.pages.event.prices import NO_SECTION, Asked, shown
 from dash_app.shell.guard import keeps, required
 from dash_app.text import source_name
 from dash_app.views.cards import nothing
 from dash_app.views.head import key_figure_tiles
 
-_NO_SECTION = "(none)"
+_NOTHING = "No prices of this event yet."
 
 
-def register(app: Dash, database: Database) -> None:
+def register(app: Dash, services: Services) -> None:
     """Register the key figures, the filters and the price chart."""
+    _register_figures(app, services)
+    _register_filters(app, services)
+    _register_chart(app, services)
+
+
+def _register_figures(app: Dash, services: Services) -> None:
+    database = services.database
 
     @keeps
-    def figures(_token: str, chosen: str | None) -> Any:
+    def figures(_token: str, chosen: str | None, currency: str | None) -> Any:
         event = required(chosen)
         money = currencies(database, event)
         if not money:
-            return nothing("No prices of this event yet.")
-        now, before, start = (snapshot(database, event, money[0], when) for when in ("now", "hour ago", "start"))
-        return key_figure_tiles(key_figures(now, before, start), money[0])
-
-    @keeps
-    def filters(
-        chosen: str | None, _slow: int | None, shown: list[Any], shown_sources: list[Any],
-        sections: list[str] | None, sources: list[str] | None,
-    ) -> tuple[Any, ...]:  # fmt: skip
-        known = facets(database, required(chosen))
-        listings = known.filter(known["level"] == "listing")
-        names = sorted(set(listings["section"]))
-        data = [{"value": name or _NO_SECTION, "label": name or "No section"} for name in names]
-        makers = [{"value": name, "label": source_name(name)} for name in sorted(set(known["source"]))]
-        return (
-            data if data != shown else no_update,
-            makers if makers != shown_sources else no_update,
-            _kept(sections, data),
-            _kept(sources, makers),
-        )
-
-    @keeps
-    def chart(
-        _token: str, chosen: str | None, window: str | None, metric: str | None,
-        sections: list[str] | None, sources: list[str] | None, zone: str | None, scheme: str | None,
-    ) -> tuple[Any, Any]:  # fmt: skip
-        event, seconds = required(chosen), _window(window)
-        money = currencies(database, event)
-        if not money:
-            return no_update, "No prices of this event yet."
-        places = ["" if name == _NO_SECTION else name for name in sections or []]
-        whole = event_series(database, event, seconds, money[0])
-        lines = line_series(database, event, seconds, money[0], places, sources or [])
-        begin = whole["start"].min() if whole.height else lines["start"].min()
-        look = Look(
-            scheme=SCHEMES["dark" if scheme == "dark" else "light"], currency=money[0], zone=zone or "UTC",
-            seconds=seconds, metric="average" if metric == "average" else "low",
-            revision=f"{event}/{seconds}/{money[0]}",
-        )  # fmt: skip
-        count = lines.select("source", "section", "level").n_unique() if lines.height else 0
-        marks = alert_marks(database, event, money[0], begin)  # type: ignore[arg-type] # a time column's minimum
-        return price_chart(whole, lines, marks, look), _note(money, zone or "UTC", count)
+            return nothing(_NOTHING)
+        code = currency if currency in money else money[0]
+        now, before, start = (snapshot(database, event, code, when) for when in ("now", "hour ago", "start"))
+        return key_figure_tiles(key_figures(now, before, start), code)
 
     app.callback(
         Output(here.FIGURES, "children"),
         Input(ids.PRICES, "data"),
         Input(here.EVENT, "value"),
+        Input(here.CURRENCY, "value"),
     )(figures)
+
+
+def _register_filters(app: Dash, services: Services) -> None:
+    database = services.database
+
+    @keeps
+    def sections(
+        chosen: str | None, words: str | None, _slow: int | None, known: list[Any], picked: list[str] | None
+    ) -> tuple[Any, Any]:
+        event, names = required(chosen), ["" if name == NO_SECTION else name for name in picked or []]
+        found = event_sections(database, event, (words or "").strip(), names)
+        data = [{"value": name or NO_SECTION, "label": name or "No section"} for name in found]
+        return data if data != known else no_update, _kept(picked, data)
+
+    @keeps
+    def makers(
+        chosen: str | None, _slow: int | None, known: list[Any], picked: list[str] | None, coins: list[Any]
+    ) -> tuple[Any, ...]:
+        event = required(chosen)
+        data = [{"value": name, "label": source_name(name)} for name in event_sources(database, event)]
+        money = currencies(database, event)
+        return (
+            data if data != known else no_update, _kept(picked, data),
+            money if money != coins else no_update, len(money) < 2,
+        )  # fmt: skip
+
     app.callback(
         Output(here.SECTIONS, "data"),
-        Output(here.SOURCES, "data"),
         Output(here.SECTIONS, "value", allow_duplicate=True),
-        Output(here.SOURCES, "value", allow_duplicate=True),
         Input(here.EVENT, "value"),
+        Input(here.SECTIONS, "searchValue"),
         Input(ids.SLOW, "n_intervals"),
         State(here.SECTIONS, "data"),
-        State(here.SOURCES, "data"),
         State(here.SECTIONS, "value"),
-        State(here.SOURCES, "value"),
         prevent_initial_call="initial_duplicate",
-    )(filters)
+    )(sections)
+    app.callback(
+        Output(here.SOURCES, "data"),
+        Output(here.SOURCES, "value", allow_duplicate=True),
+        Output(here.CURRENCY, "data"),
+        Output(here.CURRENCY_BOX, "hidden"),
+        Input(here.EVENT, "value"),
+        Input(ids.SLOW, "n_intervals"),
+        State(here.SOURCES, "data"),
+        State(here.SOURCES, "value"),
+        State(here.CURRENCY, "data"),
+        prevent_initial_call="initial_duplicate",
+    )(makers)
+
+
+def _register_chart(app: Dash, services: Services) -> None:
+    @keeps
+    def chart(
+        _token: str, _slow: int | None, chosen: str | None, window: str | None, metric: str | None, basis: str | None,
+        sections: list[str] | None, sources: list[str] | None, compare: list[str] | None, align: str | None,
+        currency: str | None, span: str | None, zone: str | None, scheme: str | None, drawn: str | None,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        asked = Asked.of(
+            required(chosen), span=span, window=window, metric=metric, basis=basis, sections=sections, sources=sources,
+            compare=compare, align=align, currency=currency, zone=zone, scheme=scheme,
+        )  # fmt: skip
+        # Windows are asked for at every news; what is counted from observations, which costs more, now and then.
+        unwanted = ids.PRICES if asked.basis == "base" else ids.SLOW
+        if drawn and {part.rsplit(".", 1)[0] for part in ctx.triggered_prop_ids} == {unwanted}:
+            raise PreventUpdate
+        found = shown(services.database, services.lake, asked)
+        if found is None:
+            return no_update, _NOTHING, None
+        figure = price_chart(found.prices, found.look).to_plotly_json()
+        mark = f"{crc32(repr(figure).encode()):08x}"
+        return (no_update, no_update, no_update) if mark == drawn else (figure, found.note, mark)
+
     app.callback(
         Output(here.DRAWING, "data"),
         Output(here.CHART_NOTE, "children"),
+        Output(here.DRAWN, "data"),
         Input(ids.PRICES, "data"),
+        Input(ids.SLOW, "n_intervals"),
         Input(here.EVENT, "value"),
         Input(here.WINDOW, "value"),
         Input(here.METRIC, "value"),
+        Input(here.BASIS, "value"),
         Input(here.SECTIONS, "value"),
         Input(here.SOURCES, "value"),
+        Input(here.COMPARE, "value"),
+        Input(here.ALIGN, "value"),
+        Input(here.CURRENCY, "value"),
+        Input(here.SPAN, "data"),
         Input(ids.ZONE, "data"),
         Input(ids.SCHEME, "data"),
+        State(here.DRAWN, "data"),
     )(chart)
 
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
@@ -111,13 +149,19 @@ def register(app: Dash, database: Database) -> None:
         Output(here.CHART, "figure"),
         Input(here.DRAWING, "data"),
         State(here.CHART, "id"),
+        State(here.SPAN, "data"),
         prevent_initial_call=True,
     )
-
-
-def _window(value: str | None) -> int:
-    seconds = int(value) if value and value.isdigit() else 60
-    return seconds if seconds in SPANS else 60
+    in_browser(
+        ClientsideFunction("conscope", "span"),
+        Output(here.SPAN, "data"),
+        Output(here.RANGE, "value"),
+        Input(here.RANGE, "value"),
+        Input(here.CHART, "relayoutData"),
+        Input(here.ALIGN, "value"),
+        State(here.SPAN, "data"),
+        prevent_initial_call=True,
+    )
 
 
 def _kept(chosen: Sequence[str] | None, data: list[dict[str, str]]) -> Any:
@@ -125,13 +169,3 @@ def _kept(chosen: Sequence[str] | None, data: list[dict[str, str]]) -> Any:
     known = {option["value"] for option in data}
     kept = [name for name in chosen or [] if name in known]
     return no_update if kept == list(chosen or []) else kept
-
-
-def _note(money: Sequence[str], zone: str, lines: int) -> str:
-    """What the chart shows, in a sentence."""
-    parts = [f"All-in price per ticket in {money[0]}", f"{zone.replace('_', ' ')} time"]
-    if len(money) > 1:
-        parts.append(f"prices in {', '.join(money[1:])} are left out")
-    if lines > MOST_LINES:
-        parts.append(f"the {MOST_LINES} busiest of {lines} lines")
-    return " · ".join(parts)

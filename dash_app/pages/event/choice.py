@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,7 @@ from dash.exceptions import PreventUpdate
 
 from dash_app import ids
 from dash_app.database import Database
-from dash_app.loaders import find_event, recent_events
+from dash_app.loaders import find_event, find_events, recent_events
 from dash_app.pages.event import ids as here
 from dash_app.shell.guard import keeps, required
 from dash_app.views.head import event_head, event_options
@@ -21,19 +22,23 @@ def register(app: Dash, database: Database) -> None:
 
     @keeps
     def options(
-        _token: str, _slow: int | None, shown: list[Any] | None, chosen: str | None, is_open: bool | None
-    ) -> tuple[Any, Any]:
-        if shown and (is_open or ctx.triggered_id == ids.PRICES):
+        _token: str, _slow: int | None, words: str | None, shown: list[Any] | None, chosen: str | None,
+        is_open: bool | None,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        typed = ctx.triggered_id == here.EVENT
+        if shown and not typed and (is_open or ctx.triggered_id == ids.PRICES):
             raise PreventUpdate  # the list must not move under a hand, nor be asked for at every tick
-        events = recent_events(database)
-        if chosen and not events["event_id"].is_in([chosen]).any():
-            events = pl.concat([events, find_event(database, chosen)])
-        data, known = event_options(events), set(events["event_id"])
-        first = str(events["event_id"][0]) if events.height else None
+        data, first = _choices(database, _searched(words, chosen, shown), [chosen] if chosen else [])
+        known = {option["value"] for option in data}
         return (
             data if data != shown else no_update,
-            no_update if chosen in known or first is None else first,
+            no_update if chosen in known or typed or first is None else first,
         )
+
+    @keeps
+    def others(words: str | None, picked: list[str] | None, _slow: int | None, shown: list[Any] | None) -> Any:
+        data, _ = _choices(database, (words or "").strip(), picked or [])
+        return data if data != shown else no_update
 
     @keeps
     def title(chosen: str | None, zone: str | None, _slow: int | None) -> Any:
@@ -45,14 +50,36 @@ def register(app: Dash, database: Database) -> None:
         Output(here.EVENT, "value", allow_duplicate=True),
         Input(ids.PRICES, "data"),
         Input(ids.SLOW, "n_intervals"),
+        Input(here.EVENT, "searchValue"),
         State(here.EVENT, "data"),
         State(here.EVENT, "value"),
         State(here.EVENT, "dropdownOpened"),
         prevent_initial_call="initial_duplicate",
     )(options)
     app.callback(
+        Output(here.COMPARE, "data"),
+        Input(here.COMPARE, "searchValue"),
+        Input(here.COMPARE, "value"),
+        Input(ids.SLOW, "n_intervals"),
+        State(here.COMPARE, "data"),
+    )(others)
+    app.callback(
         Output(here.EVENT_HEAD, "children"),
         Input(here.EVENT, "value"),
         Input(ids.ZONE, "data"),
         Input(ids.SLOW, "n_intervals"),
     )(title)
+
+
+def _choices(database: Database, words: str, picked: Sequence[str]) -> tuple[list[dict[str, str]], str | None]:
+    """Events to choose from, those that are chosen among them, and the one to begin with."""
+    events = find_events(database, words) if words else recent_events(database, 200)
+    missing = [event for event in picked if event not in set(events["event_id"])]
+    events = pl.concat([events, *(find_event(database, event) for event in missing)])
+    return event_options(events), str(events["event_id"][0]) if events.height else None
+
+
+def _searched(words: str | None, chosen: str | None, shown: Sequence[dict[str, str]] | None) -> str:
+    """What a person looks for. The field holds the name of the chosen event, too, which is no search."""
+    labels = {option["label"] for option in shown or [] if option["value"] == chosen}
+    return "" if not words or words in labels else words.strip()

@@ -2,6 +2,9 @@
 
 EVENT, EVENT_HEAD = "event", "event-head"
 FIGURES = "key-figures"
-WINDOW, METRIC, SECTIONS, SOURCES = "window", "metric", "sections", "sources"
-CHART, DRAWING, CHART_NOTE = "price-chart", "price-drawing", "price-chart-note"
+WINDOW, METRIC, BASIS, ALIGN = "window", "metric", "event-basis", "event-align"
+RANGE, SPAN = "event-range", "event-span"
+SECTIONS, SOURCES, COMPARE = "sections", "sources", "event-compare"
+CURRENCY, CURRENCY_BOX = "event-currency", "event-currency-box"
+CHART, DRAWING, DRAWN, CHART_NOTE = "price-chart", "price-drawing", "event-drawn", "price-chart-note"
 SCOPE, CHANGES, ALERTS = "scope", "changes", "alerts"

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from dash_app.figures import SCHEMES, price_chart, sparkline
+from dash_app.figures import SCHEMES, sparkline
 from dash_app.figures.gaps import isolated, open_part, runs, with_gaps
-from dash_app.figures.price import MOST_LINES, Look, line_name
+from dash_app.figures.price import MOST_LINES, Look, Other, Prices, line_name, price_chart
 from dash_app.loaders.schemas import MARKS, RATES, SERIES
 from dash_app.text import UNKNOWN
 
@@ -36,8 +36,8 @@ def test_a_missing_window_breaks_the_line() -> None:
 
 def test_a_missing_window_breaks_the_band() -> None:
     whole = series({0: True, 1: True, 4: True, 5: True})
-    assert [part["low"].to_list() for part in runs(whole, 60)] == [[100.0, 101.0], [104.0, 105.0]]
-    assert traces(price_chart(whole, series({}), NO_MARKS, LOOK))["band:closed"]["y"].count(None) == 2  # type: ignore[attr-defined]
+    assert [part["low"].to_list() for part in runs(with_gaps(whole, 60))] == [[100.0, 101.0], [104.0, 105.0]]
+    assert traces(price_chart(Prices(whole, series({}), NO_MARKS), LOOK))["band:closed"]["y"].count(None) == 2  # type: ignore[attr-defined]
 
 
 def test_a_lone_window_is_drawn_as_a_dot() -> None:
@@ -48,7 +48,7 @@ def test_a_lone_window_is_drawn_as_a_dot() -> None:
 def test_open_windows_are_drawn_apart_and_joined_to_the_last_closed_one() -> None:
     whole = series({0: True, 1: True, 2: False})
     assert open_part(whole)["low"].to_list() == [101.0, 102.0]
-    drawn = traces(price_chart(whole, series({}), NO_MARKS, LOOK))
+    drawn = traces(price_chart(Prices(whole, series({}), NO_MARKS), LOOK))
     assert drawn["event"]["y"] == [120.0, 121.0]
     assert drawn["event:open"]["y"] == [121.0, 122.0]
     assert drawn["event:open"]["line"]["dash"] == "dot"  # type: ignore[index]
@@ -58,7 +58,7 @@ def test_open_windows_are_drawn_apart_and_joined_to_the_last_closed_one() -> Non
 def test_lines_are_of_the_price_that_was_asked_for() -> None:
     lines = series({0: True}, "seatgeek", "101")
     low, average = (
-        traces(price_chart(series({0: True}), lines, NO_MARKS, look))["listing/seatgeek/101"]["y"]
+        traces(price_chart(Prices(series({0: True}), lines, NO_MARKS), look))["listing/seatgeek/101"]["y"]
         for look in (LOOK, Look(SCHEMES["light"], "USD", "UTC", 60, "average"))
     )
     assert (low, average) == ([100.0], [120.0])
@@ -66,12 +66,12 @@ def test_lines_are_of_the_price_that_was_asked_for() -> None:
 
 def test_times_are_on_the_viewers_clock() -> None:
     look = Look(SCHEMES["dark"], "USD", "Europe/Berlin", 60)
-    drawn = traces(price_chart(series({0: True}), series({}), NO_MARKS, look))
+    drawn = traces(price_chart(Prices(series({0: True}), series({}), NO_MARKS), look))
     assert drawn["event"]["x"] == [datetime(2026, 7, 1, 14, 0)]
 
 
 def test_the_view_keeps_zoom_and_hidden_lines() -> None:
-    first, second = (price_chart(series({0: True}), series({0: True}, "mock"), NO_MARKS, LOOK) for _ in range(2))
+    first, second = (price_chart(Prices(series({0: True}), series({0: True}, "mock"), NO_MARKS), LOOK) for _ in range(2))
     assert first.layout.uirevision == second.layout.uirevision == "e/60/USD"
     assert list(traces(first)) == list(traces(second))
     assert len({trace.uid for trace in first.data}) == len(traces(first)) == len(first.data)
@@ -79,7 +79,7 @@ def test_the_view_keeps_zoom_and_hidden_lines() -> None:
 
 def test_only_the_busiest_lines_are_drawn() -> None:
     lines = pl.concat([series({0: True}, "mock", f"S{number}") for number in range(MOST_LINES + 5)])
-    drawn = traces(price_chart(series({0: True}), lines, NO_MARKS, LOOK))
+    drawn = traces(price_chart(Prices(series({0: True}), lines, NO_MARKS), LOOK))
     assert sum(name.startswith("listing/") and name.count(":") == 0 for name in drawn) == MOST_LINES
 
 
@@ -87,7 +87,7 @@ def test_alerts_are_marked_at_their_price() -> None:
     marks = pl.DataFrame(
         [(START, 88.0, -12.0, "<b>101</b>", "mock"), (START, 99.0, None, None, "mock")], schema=MARKS, orient="row"
     )
-    drawn = traces(price_chart(series({0: True}), series({}), marks, LOOK))["alerts"]
+    drawn = traces(price_chart(Prices(series({0: True}), series({}), marks), LOOK))["alerts"]
     assert drawn["y"] == [88.0, 99.0]
     assert drawn["customdata"][0] == "▼ −12.0%, &lt;b&gt;101&lt;/b&gt; · Mock market"
     assert drawn["customdata"][1].startswith(UNKNOWN), "an alert with nothing to compare with"
@@ -96,13 +96,13 @@ def test_alerts_are_marked_at_their_price() -> None:
 def test_alerts_stand_where_their_window_does() -> None:
     marks = pl.DataFrame([(START + timedelta(minutes=42), 88.0, 12.0, None, "mock")], schema=MARKS, orient="row")
     look = Look(SCHEMES["light"], "USD", "UTC", 3600)
-    assert traces(price_chart(series({0: True}), series({}), marks, look))["alerts"]["x"] == [
+    assert traces(price_chart(Prices(series({0: True}), series({}), marks), look))["alerts"]["x"] == [
         START.replace(tzinfo=None)
     ]
 
 
 def test_a_line_of_open_windows_only_is_in_the_legend() -> None:
-    drawn = traces(price_chart(series({0: False}), series({}), NO_MARKS, LOOK))
+    drawn = traces(price_chart(Prices(series({0: False}), series({}), NO_MARKS), LOOK))
     assert drawn["event:dots"]["showlegend"]
 
 
@@ -119,7 +119,7 @@ def test_an_event_level_source_says_so() -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_empty_frames_make_an_empty_chart(scheme: str) -> None:
     look = Look(SCHEMES[scheme], "USD", "UTC", 60)
-    figure = price_chart(series({}), series({}), NO_MARKS, look)
+    figure = price_chart(Prices(series({}), series({}), NO_MARKS), look)
     assert all(not trace["y"] for trace in traces(figure).values())
 
 

@@ -73,7 +73,7 @@ def test_alert_marks_lie_within_the_time_asked_for(seeded: Database) -> None:
 def test_currencies_and_facets(seeded: Database) -> None:
     assert loaders.currencies(seeded, "festival_eu") == ["EUR", "GBP"]
     assert loaders.currencies(seeded, "opera_1") == ["USD"]
-    assert set(loaders.facets(seeded, "xss")["section"]) == {"<i>A</i>", "B"}
+    assert set(loaders.event_sections(seeded, "xss")) == {"<i>A</i>", "B"}
 
 
 def test_health(seeded: Database) -> None:

@@ -1,7 +1,7 @@
 """A market's past, of any length, in Postgres and in a lake, as the flow would have left it. Made fast, from a seed.
 
-Sources look at an event now and then and see all its listings at once. Prices drift; one in five differs from the one
-before. Windows and changes are computed from the prices, so all tables agree, with each other and with the lake.
+Sources look at an event now and then and see all its listings at once. Prices drift; about one in five differs from
+the one before. Windows and changes are computed from the prices, so all tables agree, with each other and with the lake.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Market:
         event_n, listing = pl.col("event"), pl.col("listing")
         section = listing % len(_SECTIONS)
         # Each listing has a level of its own, which steps now and then; the whole falls slowly towards the day.
-        era = pl.col("at") // 1_000_000 // 200_000 + listing
+        era = (pl.col("at") // 1_000_000 + listing * 5000) // 216_000
         step = (listing * 7919 + event_n * 104_729 + era * 15_485_863) % 1000 / 1000.0
         age = 1 + (pl.col("at") / 1e6 - self.end.timestamp()) / (self.days * 86_400.0)
         base = 60 + event_n % 17 * 22 + section * 31 + listing * 1.5
@@ -110,7 +110,7 @@ class Market:
             id=pl.col("partition").replace_strict(range(4), first, return_dtype=pl.Int64)
             + pl.int_range(pl.len()).over("partition"),
             at=pl.col("at") + listing * 10_000,
-            price=(base * (1.15 - 0.2 * age) * (0.92 + 0.16 * step)).round(2),
+            price=(base * (1.15 - 0.2 * age) * (0.9 + 0.2 * step)).round(2),
             section=section.replace_strict(range(len(_SECTIONS)), _SECTIONS),
         )
         for number, more in rows["partition"].value_counts().iter_rows():

@@ -20,6 +20,7 @@ from flask import Flask, Response, request, send_file
 
 from dash_app import text
 from dash_app.database import DatabaseAwayError, NotReadyError
+from dash_app.lake import LakeAwayError
 from dash_app.page import Export, Page, Services, View
 from dash_app.plain import plain_page
 
@@ -145,6 +146,10 @@ def answer(export: Export, kind: Kind, name: str, services: Services, view: View
             raise
     except DatabaseAwayError:
         return plain_page(503, "Not now", "The database does not answer. Please try again in a minute.")
+    except LakeAwayError:
+        return plain_page(
+            503, "Not now", "The lake, where the history is, cannot be read. Please try again in a minute."
+        )
     except NotReadyError:
         return plain_page(503, "Nothing yet", "There are no tables yet: the flow has not run.")
     finally:

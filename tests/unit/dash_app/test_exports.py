@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from dash_app.database import DatabaseAwayError, NotReadyError
 from dash_app.exports import KINDS, register, write_csv, write_parquet, write_xlsx
+from dash_app.lake import LakeAwayError
 from dash_app.page import Page, Services, View
 from settings import Settings
 
@@ -218,7 +219,11 @@ def test_every_kind_is_served_also_without_rows(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(DatabaseAwayError(), "The database does not answer"), (NotReadyError(), "the flow has not run")],
+    [
+        (DatabaseAwayError(), "The database does not answer"),
+        (LakeAwayError(), "The lake, where the history is"),
+        (NotReadyError(), "the flow has not run"),
+    ],
 )
 def test_a_failure_is_a_page_and_the_next_export_works(error: Exception, said: str) -> None:
     client = client_of({"bad": _failing(error), "good": lambda services, view: pl.DataFrame({"a": [1]})})

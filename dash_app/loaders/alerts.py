@@ -41,7 +41,7 @@ CHANNELS: Schema = {
 OPTIONS: Schema = {"event_id": pl.String, "name": pl.String, "venue": pl.String, "date": TIME}
 
 _FOUND = """
-(%(id)s::bigint IS NULL OR r.id = %(id)s)
+(%(ids)s::bigint[] IS NULL OR r.id = ANY(%(ids)s))
 AND NOT EXISTS (
     SELECT FROM unnest(%(words)s::text[]) AS word
     WHERE concat_ws(' ', '#' || r.id, r.name, r.event_id, r.event_name, r.venue, r.section, r.definition ->> 'query',
@@ -123,14 +123,14 @@ _SECTIONS = f"SELECT DISTINCT section {_OF_EVENT} AND section <> '' ORDER BY 1 L
 
 
 def rules_page(
-    database: Database, words: str = "", state: str | None = None, *, number: int | None = None, limit: int = 12,
+    database: Database, words: str = "", state: str | None = None, *, numbers: Sequence[int] | None = None, limit: int = 12,
     offset: int = 0,
 ) -> pl.DataFrame:  # fmt: skip
-    """Rules with these words and of this state, the newest first, in the columns of `RULES`.
+    """Rules with these words, of this state and these numbers, the newest first, in the columns of `RULES`.
 
     `price`, `threshold` and `reference` are in the rule's own terms; `looked_at` is the event they are of.
     """
-    asked = {**_found(words, number), "state": state, "limit": limit, "offset": offset}
+    asked = {**_found(words, numbers), "state": state, "limit": limit, "offset": offset}
     rows = (dict(zip(_COLUMNS, row, strict=True)) for row in database.rows(_RULES, asked))
     return pl.DataFrame([_rule(row) for row in rows], schema=RULES, orient="row")
 
@@ -188,8 +188,8 @@ def known_event(database: Database, event_id: str) -> pl.DataFrame:
     return database.frame(_EVENT, {"event": event_id}, OPTIONS)
 
 
-def _found(words: str, number: int | None) -> dict[str, Any]:
-    return {"words": _words(words), "id": number}
+def _found(words: str, numbers: Sequence[int] | None) -> dict[str, Any]:
+    return {"words": _words(words), "ids": None if numbers is None else list(numbers)}
 
 
 def _words(text: str) -> list[str]:

@@ -65,16 +65,21 @@ def _card(row: dict[str, Any], zone: str) -> html.Li:
     title = rule_title(row)
     return html.Li(
         [
-            html.Div([state_badge(row["state"]), html.Span(f"#{row['id']}", className="rule-number")], className="top"),
+            html.Div(
+                [
+                    html.Div(state_badge(row["state"]), id=badge_id(row["id"])),
+                    html.Span(f"#{row['id']}", className="rule-number"),
+                ],
+                className="top",
+            ),
             html.H3(title if row["name"] or row["event_id"] is None else _event_link(row), title=title),
             html.P(_scope(row, zone), className="of"),
             html.P(_sentence(row["says"]), className="says"),
-            html.Div(_now(row, zone), className="rule-now"),
-            html.Div(_facts(row, zone), className="facts"),
+            html.Div(rule_now(row, zone), id=now_id(row["id"]), className="rule-now"),
             html.Div(_buttons(row, title), className="acts"),
         ],
-        className=f"rule-card {row['state']}",
-    )
+        className="rule-card",
+    )  # fmt: skip
 
 
 def state_badge(state: str) -> html.Span:
@@ -100,8 +105,22 @@ def _event_link(row: dict[str, Any]) -> Any:
     return dcc.Link(row["event"] or row["event_id"], href=f"/event?event={quote(row['event_id'], safe='')}")
 
 
+def badge_id(rule: object) -> dict[str, Any]:
+    """The part of a card with the state."""
+    return {"type": "alerts-badge", "rule": rule}
+
+
+def now_id(rule: object) -> dict[str, Any]:
+    """The part of a card that moves with the prices. It alone is drawn anew then: what has the focus stays."""
+    return {"type": "alerts-now", "rule": rule}
+
+
+def rule_now(row: dict[str, Any], zone: str) -> list[Any]:
+    """Where the price is, where it would have to be, and what the rule has told so far."""
+    return [*_now(row, zone), html.Div(_facts(row, zone), className="facts")]
+
+
 def _now(row: dict[str, Any], zone: str) -> list[Any]:
-    """Where the price is, and where it would have to be."""
     if row["muted_until"] is not None and row["state"] == "muted" and row["active"]:
         until = f"Silent until {text.clock(row['muted_until'], zone, '%b %-d, %H:%M')}"
     else:

@@ -1,6 +1,6 @@
 """Names of the alerts page's parts."""
 
-CHANGED, DRAWN = "alerts-changed", "alerts-drawn"
+CHANGED, DRAWN, MOVED = "alerts-changed", "alerts-drawn", "alerts-moved"
 
 SUMMARY, WORDS, STATE, PAGE, CARDS, DEFAULT = (
     "alerts-summary", "alerts-words", "alerts-state", "alerts-page", "alerts-cards", "alerts-default",

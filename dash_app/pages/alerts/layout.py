@@ -17,17 +17,9 @@ from dash_app.views.cards import card, skeleton
 from dash_app.views.export import export_menu
 
 _STORES = (
-    views.OPEN,
-    views.WHY,
-    views.MUTE,
-    views.REMOVE,
-    views.TEST,
-    views.ADOPT,
-    views.FAR,
-    here.CHANGED,
-    here.DRAWN,
-    here.DOOMED,
-)
+    views.OPEN, views.WHY, views.MUTE, views.REMOVE, views.TEST, views.ADOPT, views.FAR,
+    here.CHANGED, here.DRAWN, here.MOVED, here.DOOMED,
+)  # fmt: skip
 
 
 def layout(view: View) -> Any:

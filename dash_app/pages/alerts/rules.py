@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, no_update
+from dash import ALL, Dash, Input, Output, State, no_update
+from dash.exceptions import PreventUpdate
 
 from dash_app import ids
 from dash_app.loaders.alerts import any_rules, rule_counts, rules_page
@@ -12,9 +13,10 @@ from dash_app.page import Services
 from dash_app.pages.alerts import ids as here
 from dash_app.pages.alerts.layout import state_choices
 from dash_app.shell.guard import keeps
-from dash_app.views.alerts import default_rule, rule_cards, summary
+from dash_app.views.alerts import badge_id, default_rule, now_id, rule_cards, rule_now, state_badge, summary
 
 PER_PAGE = 12
+_SAID = ("id", "name", "event_id", "event", "venue", "date", "says", "channels", "active", "muted_until")
 
 
 def register(app: Dash, services: Services) -> None:
@@ -23,16 +25,41 @@ def register(app: Dash, services: Services) -> None:
 
     @keeps
     def cards(
-        _token: str | None, _changed: Any, words: str | None, state: str | None, page: int | None, zone: str | None,
+        _slow: int | None, _changed: Any, words: str | None, state: str | None, page: int | None, zone: str | None,
         drawn: str | None,
     ) -> tuple[Any, Any]:  # fmt: skip
         number = max(page or 1, 1)
         found = rules_page(database, words or "", state, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
         asked = bool(words or state or number > 1)
-        shows = repr((found.rows(), zone, asked))
+        muted = [state == "muted" for state in found["state"]]
+        shows = repr((found.select(_SAID).rows(), muted, zone, asked))
         if shows == drawn:
-            return no_update, no_update
+            return no_update, no_update  # the rest moves by itself, below
         return rule_cards(found, zone or "UTC") if asked or found.height else [], shows
+
+    @keeps
+    def moves(
+        _token: str | None, parts: list[dict[str, Any]], zone: str | None, shown: dict[str, str] | None
+    ) -> tuple[Any, ...]:
+        numbers = [part["rule"] for part in parts]
+        if not numbers:
+            raise PreventUpdate
+        found = {
+            row["id"]: row for row in rules_page(database, numbers=numbers, limit=len(numbers)).iter_rows(named=True)
+        }
+        shows = {str(number): repr((row, zone)) for number, row in found.items()}
+        moved = [number in found and shows[str(number)] != (shown or {}).get(str(number)) for number in numbers]
+        return (
+            [
+                state_badge(found[number]["state"]) if new else no_update
+                for number, new in zip(numbers, moved, strict=True)
+            ],
+            [
+                rule_now(found[number], zone or "UTC") if new else no_update
+                for number, new in zip(numbers, moved, strict=True)
+            ],
+            shows,
+        )
 
     @keeps
     def around(_slow: int | None, _changed: Any, words: str | None, state: str | None) -> tuple[Any, ...]:
@@ -50,7 +77,7 @@ def register(app: Dash, services: Services) -> None:
     app.callback(
         Output(here.CARDS, "children"),
         Output(here.DRAWN, "data"),
-        Input(ids.PRICES, "data"),
+        Input(ids.SLOW, "n_intervals"),
         Input(here.CHANGED, "data"),
         Input(here.WORDS, "value"),
         Input(here.STATE, "value"),
@@ -58,6 +85,16 @@ def register(app: Dash, services: Services) -> None:
         Input(ids.ZONE, "data"),
         State(here.DRAWN, "data"),
     )(cards)
+    app.callback(
+        Output(badge_id(ALL), "children"),
+        Output(now_id(ALL), "children"),
+        Output(here.MOVED, "data"),
+        Input(ids.PRICES, "data"),
+        State(now_id(ALL), "id"),
+        State(ids.ZONE, "data"),
+        State(here.MOVED, "data"),
+        prevent_initial_call=True,
+    )(moves)
     app.callback(
         Output(here.SUMMARY, "children"),
         Output(here.STATE, "data"),

@@ -28,7 +28,7 @@ def register(app: Dash, services: Services) -> None:
         rule: str | None, event: str | None, _slow: int | None, _changed: Any, zone: str | None
     ) -> tuple[Any, Any, Any, str]:
         number = required(rule)
-        found = rules_page(database, number=int(number)) if number.isdigit() and len(number) < 16 else None
+        found = rules_page(database, numbers=[int(number)]) if number.isdigit() and len(number) < 16 else None
         if found is None or found.is_empty():
             return nothing(f"There is no rule {number}; it may have been deleted."), [], "none", "Why?"
         [row] = found.iter_rows(named=True)

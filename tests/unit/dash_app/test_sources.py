@@ -11,7 +11,7 @@ import pytest
 
 from dash_app import loaders
 from dash_app.database import Database
-from dash_app.loaders.schemas import SOURCES
+from dash_app.loaders.sources import SOURCES
 from dash_app.views.sources import source_list
 
 
@@ -43,7 +43,7 @@ def test_a_source_of_last_month_is_not_shown(seeded_dsn: str) -> None:
 def shown(**given: Any) -> str:
     """The panel of one source, as the browser gets it."""
     row = {"source": "seatgeek", "state": "polling", "detail": None, "watched": 40, "priced": 31, "unpriced": 9,
-           "calls_a_day": 2000, "calls_left": 1480, "calls_planned": 1700, "answered": 12.0, "next": 200.0,
+           "calls_a_day": 2000, "calls_spent": 520, "calls_left": 1480, "calls_planned": 1700, "answered": 12.0, "next": 200.0,
            "quiet": 3.0, **given}  # fmt: skip
     return json.dumps(
         source_list(pl.DataFrame([row], schema=SOURCES)).to_plotly_json(), default=lambda part: part.to_plotly_json()
@@ -52,8 +52,8 @@ def shown(**given: Any) -> str:
 
 def test_a_source_that_is_polled() -> None:
     page = shown()
-    for words in ("SeatGeek", "Polling", "pill down", "31 priced, 9 without a price", "1,480", "of 2,000 a day",
-                  "1,700 planned", "12 s ago", "in 3 min"):  # fmt: skip
+    for words in ("SeatGeek", "Polling", "pill down", "31 priced, 9 without a price", "1,480 left", "520 used of 2,000",
+                  "1,700 planned", "12 s ago", "in 3 min", "26.00%", "74.00%"):  # fmt: skip
         assert words in page, words
     assert '"said"' not in page
 

@@ -254,21 +254,18 @@ def _standing(row: dict[str, Any], rule: dict[str, Any], zone: str) -> Any:
 
 def because(
     reason: str, price: float | None, threshold: float | None, reference: float | None, rule: dict[str, Any]
-) -> str:
-    """A decision in a sentence, with its numbers: "Silent: the price is not there; it was $131.20, …"."""
-    said = REASONS.get(reason, reason)
-    words = "It fired" if reason == "fired" else f"Silent: {said}"
-    numbers = [] if price is None else [f"the price was {text.money(price, rule['currency'])}"]
+) -> str:  # fmt: skip
+    """A decision in a sentence, with its numbers: "The price is not there; it was $131.20, fires at $120.00, …"."""
+    said, currency = REASONS.get(reason, reason), rule["currency"]
+    numbers = [] if price is None else [f"the price was {text.money(price, currency)}"]
     if threshold is not None:
-        numbers.append(f"it fires at {text.money(threshold, rule['currency'])}")
+        numbers.append(f"it fires at {text.money(threshold, currency)}")
         if price and reason == "not_met":
             away = abs(price - threshold)
-            numbers.append(f"{text.money(away, rule['currency'])} ({away / price * 100:.1f} %) to go")
+            numbers.append(f"{text.money(away, currency)} ({away / price * 100:.1f} %) to go")
     if reference is not None:
-        numbers.append(f"measured from {text.money(reference, rule['currency'])}")
-    return f"{words}: {', '.join(numbers)}." if numbers and reason == "fired" else (
-        f"{words}; {', '.join(numbers)}." if numbers else f"{words}."
-    )  # fmt: skip
+        numbers.append(f"measured from {text.money(reference, currency)}")
+    return f"{said[:1].upper()}{said[1:]}" + (f"; {', '.join(numbers)}." if numbers else ".")
 
 
 def _decision(row: dict[str, Any], rule: dict[str, Any], zone: str) -> html.Li:

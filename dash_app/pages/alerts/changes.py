@@ -20,8 +20,7 @@ from dash_app.page import Services
 from dash_app.pages.alerts import ids as here
 from dash_app.shell.guard import required
 from dash_app.views import alerts as views
-
-AWAY = "Postgres does not answer, so nothing was changed. Try again in a moment."
+from dash_app.views.toast import AWAY, NO_TABLES, toast
 
 
 def register(app: Dash, services: Services) -> None:
@@ -40,8 +39,8 @@ def register(app: Dash, services: Services) -> None:
             return no_update, no_update, no_update
         except psycopg.Error:
             return True, None, AWAY
-        name = kept.rule["name"] or kept.rule["event_id"] or "every event"
-        words = f"“{name}” (#{number}: {kept.says}) will tell you nothing more. The alerts that it has given stay in the log."
+        name = kept.rule["name"] or f"Rule #{number}"
+        words = f"“{name}” will tell you nothing more. The alerts that it has given stay in the log."
         return True, number, words
 
     def remove(clicks: int | None, doomed: str | None) -> tuple[Any, Any, Any]:
@@ -100,16 +99,12 @@ def changed(change: Callable[[], str]) -> tuple[list[dict[str, Any]], Any]:
     try:
         said = change()
     except (RuleError, NoSuchRule) as error:
-        return toast(str(error), bad=True), time.time()  # the page shows a rule that is gone: draw it anew
-    except (psycopg.Error, DatabaseAwayError, NotReadyError):
-        return toast(AWAY, bad=True), no_update
+        return toast(sentence(str(error)), failed=True), time.time()  # the page shows a rule that is gone: draw it anew
+    except (psycopg.errors.UndefinedTable, NotReadyError):
+        return toast(NO_TABLES, failed=True), no_update
+    except (psycopg.Error, DatabaseAwayError):
+        return toast(AWAY, failed=True), no_update
     return toast(said), time.time()
-
-
-def toast(message: str, *, bad: bool = False) -> list[dict[str, Any]]:
-    """One notification in the corner of the page."""
-    look = {"color": "red", "autoClose": 10_000} if bad else {"color": "teal", "autoClose": 5_000}
-    return [{"action": "show", "message": message, "position": "bottom-right", **look}]
 
 
 def send_test(services: Services, channel: str) -> str:
@@ -129,6 +124,11 @@ def channel_names(services: Services) -> Sequence[str]:
     """The names of the channels that this process's settings have; never an address."""
     default = ["discord:default"] if services.settings.discord_webhook_url is not None else []
     return [*default, *sorted(services.settings.channels)]
+
+
+def sentence(words: str) -> str:
+    """Words as a sentence."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def _mute(rules: Rules, number: int, seconds: str, zone: str) -> str:

@@ -17,12 +17,13 @@ from dash_app.loaders import currencies
 from dash_app.loaders.alerts import channels, known_event, search_events, sections_of, sources_of
 from dash_app.page import Services
 from dash_app.pages.alerts import ids as here
-from dash_app.pages.alerts.changes import AWAY, channel_names, toast
+from dash_app.pages.alerts.changes import channel_names, sentence
 from dash_app.pages.alerts.fields import BLANK, columns, prop, unfinished, values
 from dash_app.pages.alerts.ids import field
 from dash_app.shell.guard import keeps
 from dash_app.text import source_name, symbol
 from dash_app.views import alerts as views
+from dash_app.views.toast import AWAY, NO_TABLES, toast
 
 _CURRENCIES = ("USD", "EUR", "GBP", "CAD", "AUD", "JPY", "CHF")
 _CASES = ("scope", "condition", "reference", "rearm", "quiet")
@@ -60,6 +61,8 @@ def register(app: Dash, services: Services) -> None:
                 rules.change(int(edited), row)
         except (RuleError, NoSuchRule) as error:
             return no_update, sentence(str(error)), no_update, no_update
+        except psycopg.errors.UndefinedTable:
+            return no_update, NO_TABLES, no_update, no_update
         except psycopg.Error:
             return no_update, AWAY, no_update, no_update
         said = f"Rule #{number} is made" if edited is None else f"Rule #{edited} is changed"
@@ -169,8 +172,3 @@ def event_search(app: Dash, database: Database, part: str) -> None:
         return no_update if found == shown else found
 
     app.callback(Output(part, "data"), Input(part, "searchValue"), Input(part, "value"), State(part, "data"))(search)
-
-
-def sentence(words: str) -> str:
-    """Words as a sentence."""
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")

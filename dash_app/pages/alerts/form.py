@@ -172,7 +172,7 @@ def _more(v: dict[str, Any]) -> list[Any]:
         html.Div([
             _one(v, "watch", "Look at", _WATCHES, allowDeselect=False),
             _whole(v, "observations", "Must stand for … looks", 1, 1000),
-            _whole(v, "listings", "So many listings must qualify", 1, 1000),
+            _whole(v, "listings", "Listings that qualify", 1, 1000),
         ], className="pair three"),
         html.Div([
             _one(v, "rearm", "It may fire again", _REARMS, allowDeselect=False),
@@ -183,8 +183,8 @@ def _more(v: dict[str, Any]) -> list[Any]:
         _when("at_or_below", _switch(v, "skip", "Do not fire on what holds already when the rule is made")),
         html.Div([
             dmc.DateTimePicker(id=field("expires"), value=v["expires"], clearable=True,
-                               label="Ends, on your clock (the event's start always ends it)",
-                               placeholder="With the event", valueFormat="MMM D, YYYY HH:mm",
+                               label="Ends, on your clock",
+                               placeholder="When the event begins", valueFormat="MMM D, YYYY HH:mm",
                                **named("When the rule ends")),
             _switch(v, "announce", "Tell me when it ends"),
         ], className="pair"),

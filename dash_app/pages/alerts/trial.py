@@ -15,10 +15,11 @@ from dash_app.figures.theme import SCHEMES
 from dash_app.figures.trial import trial_chart
 from dash_app.page import Services
 from dash_app.pages.alerts import ids as here
-from dash_app.pages.alerts.edit import sentence
+from dash_app.pages.alerts.changes import sentence
 from dash_app.pages.alerts.fields import BLANK, columns, prop, unfinished
 from dash_app.pages.alerts.ids import field
 from dash_app.views import alerts as views
+from dash_app.views.toast import NO_TABLES
 
 NEAR, FAR = 12_000, 150_000
 """Stored prices that a trial looks at while typing (well under a second), and when asked to look further back."""
@@ -65,6 +66,8 @@ def _tried(rules: Rules, asked: dict[str, Any]) -> tuple[Any, Any, Any, str]:
         tried, seen = rules.try_and_see(columns(typed, zone), most=most)
     except RuleError as error:
         return _nothing(sentence(str(error)))
+    except psycopg.errors.UndefinedTable:
+        return _nothing(NO_TABLES)
     except psycopg.Error:
         return _nothing("Postgres does not answer, so there is nothing to try it on. It goes on by itself.")
     words = views.trial_words(tried, most, cut=seen.cut, farther=not asked["far"])

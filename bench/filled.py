@@ -184,10 +184,8 @@ def fill(dsn: str, lake: Path, market: Market) -> None:
             _put(lake, prices)
             for seconds in _WINDOWS[:2]:
                 copy(connection, "price_windows", windows(prices, seconds, market.end))
-            print(
-                f"\r  filled {number + 1} of {market.days} days, {time.monotonic() - began:.0f} s", end="", flush=True
-            )
-        print()
+            if number % 10 == 9:
+                print(f"  filled {number + 1} of {market.days} days, {time.monotonic() - began:.0f} s", flush=True)
         _days(connection)
         for statement in again:
             connection.execute(statement.encode())

@@ -30,6 +30,7 @@ from analytics.shard import Compared, Description, Shard, ShardBatch, ShardOutpu
 from analytics.windows import Window
 from connectors.kafka import RawBatch
 from sinks.tables import DeadLetter, Metric, Progress
+from sinks.writer import timings
 
 X = TypeVar("X")
 
@@ -266,6 +267,7 @@ def default_rule(step_id: str, up: Stream[pl.DataFrame], min_drop_percent: float
 
 
 _EVERY = timedelta(seconds=5)
+_SINKS = ("postgres", "lake", "kafka")  # their writers, as far as they run in the process that measures
 
 
 class _MeterLogic(StatefulBatchLogic[Progress | pl.DataFrame, list[Metric], dict[str, int]]):
@@ -312,6 +314,11 @@ class _MeterLogic(StatefulBatchLogic[Progress | pl.DataFrame, list[Metric], dict
         stamp = time.time_ns() // 1000
         if marks := [p.watermark for p in partitions if p.watermark is not None]:
             readings["watermark_delay_seconds"] = (stamp - min(marks)) / 1e6
+        sinks = {name: timing for name, timing in timings().items() if name in _SINKS}
+        readings |= {f"sink_write_seconds_{name}": t.longest for name, t in sinks.items() if t.longest is not None}
+        if sinks and all(timing.since_barrier is not None for timing in sinks.values()):
+            # What all sinks have made durable is what the flow would go on from.
+            readings["recovery_age_seconds"] = max(timing.since_barrier or 0.0 for timing in sinks.values())
         return [[Metric(name, float(value), stamp) for name, value in readings.items()]], StatefulBatchLogic.RETAIN
 
     @override

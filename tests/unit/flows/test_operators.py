@@ -9,8 +9,10 @@ import pytest
 
 from analytics.decode import decode
 from analytics.schema import row_id
+from flows import operators
 from flows.operators import Clocked, Decoded, _ClockLogic, _join_compared, _MeterLogic, _ShardLogic, _to_shards
 from sinks.tables import Progress
+from sinks.writer import Timing
 from tests.support.logs import LATENESS, NOON, RELEASE_AFTER, STREAM, Message, at, batch, message, micros
 
 T = micros(NOON)
@@ -154,3 +156,23 @@ def test_the_meter_counts_what_is_held_by_reason_and_keeps_its_counts() -> None:
     [[*readings]], _ = again.on_notify()
     found = {r.metric_name: r.metric_value for r in readings if r.metric_name.startswith("quarantined")}
     assert found == {"quarantined_total": 4, "quarantined_hundredth_total": 3, "quarantined_zero_price_total": 1}
+
+
+def test_the_meter_tells_how_the_sinks_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {
+        "postgres": Timing(0.2, 3.0),
+        "lake": Timing(None, 4.0),
+        "kafka": Timing(0.1, 2.0),
+        "status": Timing(9.0, 99.0),
+    }
+    monkeypatch.setattr(operators, "timings", lambda: told)
+    meter = _MeterLogic()
+    [[*readings]], _ = meter.on_notify()
+    found = {r.metric_name: r.metric_value for r in readings}
+    assert {name: value for name, value in found.items() if name.startswith("sink_")} == {
+        "sink_write_seconds_postgres": 0.2, "sink_write_seconds_kafka": 0.1,
+    }, "only what was written, by this flow's sinks"  # fmt: skip
+    assert found["recovery_age_seconds"] == 4.0, "the flow goes on from what all of them have"
+    told["kafka"] = Timing(0.1, None)
+    [[*readings]], _ = meter.on_notify()
+    assert "recovery_age_seconds" not in {r.metric_name for r in readings}, "nothing is known before the first barrier"

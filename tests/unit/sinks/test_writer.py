@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sinks.writer import Writer
+from sinks.writer import Writer, timings
 
 PATIENCE = 10.0
 
@@ -198,3 +198,23 @@ def test_stop_after_an_error_returns(writers: list[Writer[int]], record: Recorde
     began = time.monotonic()
     writer.stop()
     assert time.monotonic() - began < 1
+
+
+def test_a_writer_tells_how_long_it_took_and_since_when_all_is_durable(
+    writers: list[Writer[int]], record: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"now": 100.0}
+    monkeypatch.setattr("sinks.writer.time.monotonic", lambda: seconds["now"])
+    writer = make(writers, record)
+    assert timings()["test-writer"] == (None, None), "it has written nothing yet"
+    record.go_on.clear()
+    writer.put(1)
+    assert record.entered.wait(PATIENCE)
+    seconds["now"] = 100.7  # while it writes
+    record.go_on.set()
+    writer.barrier()
+    longest, since = timings()["test-writer"]
+    assert longest == pytest.approx(0.7)
+    assert since == 0
+    seconds["now"] = 104.7
+    assert timings()["test-writer"] == (None, pytest.approx(4.0)), "nothing was written since, and the barrier stands"

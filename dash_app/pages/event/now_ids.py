@@ -1,0 +1,11 @@
+"""Names of the parts that show what the event offers now."""
+
+TOKEN, HEAD = "now-token", "now-head"
+PARTY, TARGET = "now-party", "now-target"
+TOGETHER, TOGETHER_NOTE = "now-together", "now-together-note"
+SPREAD, SPREAD_NOTE = "now-spread", "now-spread-note"
+HEAT, HEAT_NOTE = "now-heat", "now-heat-note"
+SAME, SAME_NOTE = "now-same", "now-same-note"
+GRID, COUNT, SORT, CLEAR = "now-grid", "now-count", "now-sort", "now-clear"
+WORDS, AT, MOST = "now-words", "now-at", "now-most"
+LISTING, DRAWER, DETAIL = "now-listing", "now-drawer", "now-detail"

@@ -239,7 +239,9 @@ class Rules:
         """
         rule = _parse(_checked(columns))
         with self._connect() as connection:
-            observed = list(_observed(connection, rule, timedelta(days=days), most))
+            asked = _looked_at(connection, rule, timedelta(days=days), most)
+            observed = list(_observed(connection, asked))
+            [found] = connection.execute(_MORE, asked).fetchall()
         tried = trial(rule, observed)
         counts = Counter(row.event_id for row in observed)
         event = (
@@ -247,7 +249,7 @@ class Rules:
         )
         of_event = [row for row in observed if row.event_id == event]
         name = of_event[-1].event_name if of_event else None
-        cut = max(counts.values(), default=0) >= most // max(len(counts), 1)
+        cut = found["more"] or max(counts.values(), default=0) >= asked["share"]
         return tried, Seen(event, name, lowest_path(rule, of_event), cut)
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
@@ -298,24 +300,34 @@ SELECT DISTINCT section FROM price_windows WHERE event_id = ANY(%s) AND window_s
 """
 
 
-def _observed(
+_MORE = """
+SELECT EXISTS (SELECT FROM unnest(%(events)s::text[]) AS looked_at (event_id) CROSS JOIN LATERAL (
+    SELECT FROM price_history h WHERE h.event_id = looked_at.event_id AND h."timestamp" > now() - %(span)s
+    ORDER BY h."timestamp" DESC OFFSET %(scanned)s LIMIT 1
+) older) AS more
+"""
+
+
+def _looked_at(
     connection: psycopg.Connection[dict[str, Any]], rule: Rule, span: timedelta, most: int = MOST_TRIED
-) -> Iterator[Observed]:
-    """The newest stored prices that a rule has to do with, at most so many, in the order of time. Of many events each
-    has its share."""
+) -> dict[str, Any]:
+    """Which stored prices a rule is tried on: the newest that it has to do with, at most so many. Of many events each has
+    its share."""
     events = [rule.event_id] if rule.event_id is not None else _concerned(connection, rule)
     sections, alone = None, rule.condition != "deal"  # which compares with all listings of the event
     if rule.sections and alone:
         known = [row["section"] for row in connection.execute(_SECTIONS, (events,))]
         sections = [name for name in known if rules.section_key(name) in rule.sections] if known else None
+    source = rule.source if alone else None
     share = max(most // max(len(events), 1), 1)
-    cursor = connection.cursor(row_factory=tuple_row)
-    cursor.execute(
-        _HISTORY,
-        {"events": events, "span": span, "currency": rule.currency, "source": rule.source if alone else None,
-         "sections": sections, "share": share, "scanned": share * _SCANNED},
-    )  # fmt: skip
-    return map(Observed._make, cursor)
+    scanned = share * (1 if sections is None and source is None else _SCANNED)
+    return {"events": events, "span": span, "currency": rule.currency, "source": source, "sections": sections,
+            "share": share, "scanned": scanned}  # fmt: skip
+
+
+def _observed(connection: psycopg.Connection[dict[str, Any]], asked: dict[str, Any]) -> Iterator[Observed]:
+    """Those prices, in the order of time."""
+    return map(Observed._make, connection.cursor(row_factory=tuple_row).execute(_HISTORY, asked))
 
 
 def _concerned(connection: psycopg.Connection[dict[str, Any]], rule: Rule) -> list[str]:
@@ -330,5 +342,5 @@ def _with_history(connection: psycopg.Connection[dict[str, Any]], row: dict[str,
     rule = _parse(row)
     if not needs_history(rule):
         return dict(row["definition"])
-    found = known(rule, _observed(connection, rule, timedelta(days=rule.days or 365)))
+    found = known(rule, _observed(connection, _looked_at(connection, rule, timedelta(days=rule.days or 365))))
     return {**row["definition"], **({} if found is None else {"known": msgspec.to_builtins(found)})}

@@ -13,8 +13,8 @@ from dash_app.database import Database
 from dash_app.loaders.schemas import TIME, Schema
 
 STATES = ("armed", "holding", "fired", "cooling", "muted", "expired", "broken")
-MOST_NOTIFICATIONS = 5_000
-"""The notification log goes back so many alerts, of those that are asked for."""
+MOST_NOTIFICATIONS = 1_000
+"""The notification log on the page goes back so many alerts, of those that are asked for."""
 
 RULES: Schema = {
     "id": pl.Int64, "name": pl.String, "event_id": pl.String, "event": pl.String, "venue": pl.String, "date": TIME,
@@ -83,7 +83,7 @@ WITH latest AS (
 SELECT n.caused_at, n.rule_id, n.rule_name, n.event_id, n.event_name, n.cause, n.old_price::float8, n.new_price::float8,
        n.currency, n.channel, n.state, n.attempts, n.maybe_repeats, n.error, n.waits_for, n.hold_until, n.created_at,
        n.sent_at, count(*) OVER ()
-FROM latest JOIN notifications n USING (alert_id)
+FROM latest CROSS JOIN LATERAL (SELECT * FROM notifications WHERE alert_id = latest.alert_id OFFSET 0) n -- one by one
 WHERE (%(state)s::text IS NULL OR n.state = %(state)s)
 ORDER BY latest.caused DESC, n.alert_id, n.channel LIMIT %(limit)s OFFSET %(offset)s
 """
@@ -153,11 +153,11 @@ def standings(database: Database, rule: int, event_id: str | None = None, limit:
 
 def notifications(
     database: Database, *, rule: int | None = None, event_id: str | None = None, state: str | None = None,
-    limit: int = 25, offset: int = 0,
+    limit: int = 25, offset: int = 0, most: int = MOST_NOTIFICATIONS,
 ) -> tuple[pl.DataFrame, int]:  # fmt: skip
-    """What was sent, or is to be, the newest first, and how many there are in all (see `MOST_NOTIFICATIONS`)."""
+    """What was sent, or is to be, the newest first, and how many there are in all among the newest `most` alerts."""
     asked = {"rule": rule, "event": event_id, "state": state, "limit": limit, "offset": offset,
-             "most": MOST_NOTIFICATIONS}  # fmt: skip
+             "most": most}  # fmt: skip
     rows = database.rows(_NOTIFICATIONS, asked)
     found = pl.DataFrame([row[:-1] for row in rows], schema=NOTIFICATIONS, orient="row")
     return found, int(rows[0][-1]) if rows else 0

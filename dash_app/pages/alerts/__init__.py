@@ -14,7 +14,7 @@ from dash_app.shell.router import Field
 from dash_app.views.alerts import DELIVERY
 
 _PATH = "/alerts"
-_MOST_RULES = 100_000
+_MOST = 50_000  # rows of a table to take away
 
 
 def _register(app: Dash, services: Services) -> None:
@@ -38,14 +38,14 @@ def _register(app: Dash, services: Services) -> None:
 
 def _rules(services: Services, view: View) -> pl.DataFrame:
     state = view.one("state", loaders.STATES)
-    return loaders.rules_page(services.database, view.one("q") or "", state, limit=_MOST_RULES)
+    return loaders.rules_page(services.database, view.one("q") or "", state, limit=_MOST)
 
 
 def _notifications(services: Services, view: View) -> pl.DataFrame:
     rule = view.one("of") or ""
     found, _ = loaders.notifications(
         services.database, rule=int(rule) if rule.isdigit() and len(rule) < 16 else None, event_id=view.one("event-of"),
-        state=view.one("delivery", list(DELIVERY)), limit=loaders.MOST_NOTIFICATIONS,
+        state=view.one("delivery", list(DELIVERY)), limit=_MOST, most=_MOST,
     )  # fmt: skip
     return found
 

@@ -1,6 +1,6 @@
 """Names of the alerts page's parts."""
 
-CHANGED, DRAWN, MOVED = "alerts-changed", "alerts-drawn", "alerts-moved"
+CHANGED, DRAWN, MOVED, LOGGED = "alerts-changed", "alerts-drawn", "alerts-moved", "alerts-logged"
 
 SUMMARY, WORDS, STATE, PAGE, CARDS, DEFAULT = (
     "alerts-summary", "alerts-words", "alerts-state", "alerts-page", "alerts-cards", "alerts-default",

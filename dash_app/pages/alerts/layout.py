@@ -18,7 +18,7 @@ from dash_app.views.export import export_menu
 
 _STORES = (
     views.OPEN, views.WHY, views.MUTE, views.REMOVE, views.TEST, views.ADOPT, views.FAR,
-    here.CHANGED, here.DRAWN, here.MOVED, here.DOOMED,
+    here.CHANGED, here.DRAWN, here.MOVED, here.LOGGED, here.DOOMED,
 )  # fmt: skip
 
 

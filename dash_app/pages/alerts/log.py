@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output
+from dash import Dash, Input, Output, State
+from dash.exceptions import PreventUpdate
 
 from dash_app import ids, text
 from dash_app.loaders.alerts import MOST_NOTIFICATIONS, channels, notifications
@@ -24,19 +25,22 @@ def register(app: Dash, services: Services) -> None:
 
     @keeps
     def log(
-        _slow: int | None, _changed: Any, rule: float | None, event: str | None, state: str | None, page: int | None,
-        zone: str | None,
-    ) -> tuple[Any, Any, Any]:  # fmt: skip
+        _token: str | None, _changed: Any, rule: float | None, event: str | None, state: str | None, page: int | None,
+        zone: str | None, drawn: str | None,
+    ) -> tuple[Any, ...]:  # fmt: skip
         number = max(page or 1, 1)
         found, count = notifications(
             database, rule=int(rule) if rule else None, event_id=event, state=state, limit=PER_PAGE,
             offset=(number - 1) * PER_PAGE,
         )  # fmt: skip
+        shows = repr((found.rows(), count, number, zone))
+        if shows == drawn:
+            raise PreventUpdate
         note = f"{text.count(count)} in all, the newest first" if count < MOST_NOTIFICATIONS else (
             f"the newest {text.count(count)}"
         )  # fmt: skip
         pages = max(-(-count // PER_PAGE), 1) if found.height else number
-        return log_table(found, zone or "UTC"), note if found.height else "\u00a0", pages
+        return log_table(found, zone or "UTC"), note if found.height else "\u00a0", pages, shows
 
     @keeps
     def listed(_slow: int | None, _changed: Any, zone: str | None) -> Any:
@@ -48,11 +52,13 @@ def register(app: Dash, services: Services) -> None:
         Output(here.LOG, "children"),
         Output(here.LOG_NOTE, "children"),
         Output(here.LOG_PAGE, "total"),
-        Input(ids.SLOW, "n_intervals"),
+        Output(here.LOGGED, "data"),
+        Input(ids.PRICES, "data"),
         Input(here.CHANGED, "data"),
         *filters,
         Input(here.LOG_PAGE, "value"),
         Input(ids.ZONE, "data"),
+        State(here.LOGGED, "data"),
     )(log)
     app.callback(Output(here.LOG_PAGE, "value"), *filters, prevent_initial_call=True)(lambda *_: 1)
     app.callback(

@@ -21,9 +21,9 @@ from dash_app.pages.alerts.ids import field
 from dash_app.views import alerts as views
 from dash_app.views.toast import NO_TABLES
 
-NEAR, FAR = 12_000, 150_000
+NEAR, FAR = 20_000, 150_000
 """Stored prices that a trial looks at while typing (well under a second), and when asked to look further back."""
-_DEAL = 10  # a deal compares each price with many, which costs so many times as much
+_DEAL = 20  # a deal compares each price with many, which costs so many times as much
 
 
 def register(app: Dash, services: Services) -> None:

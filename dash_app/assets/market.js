@@ -48,7 +48,9 @@
     api.setGridOption("datasource", rows); // as rows that are there keep their height
   }
 
+  // Dash gives the grid a source of its own when it is ready; ours takes its place, and not the other way round.
   function attach(api) {
+    if (!api.getGridOption("datasource")) return setTimeout(() => attach(api), 20);
     Object.assign(look, { api: api, narrow: null, version: null, failed: false });
     fit(api);
     api.addEventListener("gridSizeChanged", () => fit(api));
@@ -130,7 +132,7 @@
       const said = { q: words, when: when, source: sources || [], most: most, zone: zone };
       look.asked = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== "" && value !== null && value !== undefined));
       window.dash_ag_grid.getApiAsync(name).then((api) => {
-        if (look.api !== api) return setTimeout(() => attach(api));
+        if (look.api !== api) return attach(api);
         api.ensureIndexVisible(0, "top");
         if (dash.callback_context.triggered_id !== "market-sort") return api.purgeInfiniteCache();
         const by = { colId: sort.replace("-", ""), sort: sort[0] === "-" ? "desc" : "asc" };

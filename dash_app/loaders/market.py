@@ -118,11 +118,12 @@ def histories(database: Database) -> pl.DataFrame:
         found.append(finer)
         young = young.join(finer.filter(pl.col("lows").list.len() >= ENOUGH), on="event_id", how="anti")
     units = pl.col("lows").list.len().cast(pl.Int64)
+    best = pl.when(units >= ENOUGH).then(ENOUGH + pl.col("unit")).otherwise(units)
     return (
         pl.concat(found)
-        .sort("event_id", pl.when(units >= ENOUGH).then(ENOUGH + pl.col("unit")).otherwise(units), descending=[False, True])
+        .sort("event_id", best, "unit", descending=[False, True, True])
         .unique("event_id", keep="first", maintain_order=True)
-    )  # fmt: skip
+    )
 
 
 def stirred(database: Database) -> list[str]:

@@ -44,11 +44,16 @@ def register(app: Dash, pages: Sequence[Page]) -> None:
         if found is not None and found.path == "/" and view.one("event"):
             found = known["/event"]  # where links of the earlier version lead
         if found is None:
-            return unknown_page()
-        return html.Div(found.layout(view), className="content needs-prices" if found.needs_prices else "content")
+            return unknown_page(), None
+        shown = html.Div(found.layout(view), className="content needs-prices" if found.needs_prices else "content")
+        return shown, None  # what the page before wrote may be come back to
 
     app.callback(
-        Output(ids.PAGE, "children"), Input(ids.URL, "pathname"), Input(ids.URL, "search"), State(ids.WRITTEN, "data")
+        Output(ids.PAGE, "children"),
+        Output(ids.WRITTEN, "data"),
+        Input(ids.URL, "pathname"),
+        Input(ids.URL, "search"),
+        State(ids.WRITTEN, "data"),
     )(page)
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from datetime import datetime
 from typing import Any
@@ -28,13 +29,10 @@ def rows(shown: pl.DataFrame, zone: str, now: datetime) -> list[dict[str, Any]]:
     """Rows of `table.market` in words, for the grid's cells on the viewer's clock; JSON."""
     dates = text.local(shown["date"], zone)
     today = text.local(pl.Series([now], dtype=pl.Datetime("us", "UTC")), zone).dt.date()[0]
-    return [
-        _row(row, date, (date.date() - today).days if date else None)
-        for row, date in zip(shown.iter_rows(named=True), dates, strict=True)
-    ]
+    return [_row(row, date, today) for row, date in zip(shown.iter_rows(named=True), dates, strict=True)]
 
 
-def _row(row: dict[str, Any], date: datetime | None, days: int | None) -> dict[str, Any]:
+def _row(row: dict[str, Any], date: datetime | None, today: dt.date) -> dict[str, Any]:
     money, unit = row["currency"], _UNITS[row["unit"]]
     low, high = row["low"], row["high"]
 
@@ -44,14 +42,14 @@ def _row(row: dict[str, Any], date: datetime | None, days: int | None) -> dict[s
     names = [text.source_name(source) for source in row["sources"]]
     return {
         "id": row["event_id"], "href": event_link(row["event_id"]), "name": row["name"],
-        "place": " · ".join(part for part in (row["venue"], _date(date)) if part),
+        "place": " · ".join(part for part in (row["venue"], _date(date, today)) if part),
         "price": text.money(row["price"], money),
         "change": text.percent(row["change"]), "tone": text.tone(row["change"]), "span": _span(row["span"]),
         "low": _short(low, money), "typical": _short(row["typical"], money), "high": _short(high, money),
         "at": along(row["price"]), "mark": along(row["typical"]), "against": _against(row["against"]),
         "sample": f"{row['sample']} {unit[0]}",
         "path": spark_path(row["starts"], row["lows"], row["unit"]), "unit": unit[1],
-        "listings": text.count(row["listings"]), "days": _days(days),
+        "listings": text.count(row["listings"]), "days": _days((date.date() - today).days if date else None),
         "sources": names[0] + (f" +{len(names) - 1}" if len(names) > 1 else ""), "every_source": ", ".join(names),
         "seen": int(row["seen"].timestamp() * 1000),
     }  # fmt: skip
@@ -64,7 +62,7 @@ def summary(market: pl.DataFrame) -> str:
     up = market.filter(pl.col("change") >= 0.05).height
     return (
         f"{text.count(market.height)} event{'s' * (market.height != 1)} at {sources} source{'s' * (sources != 1)} · "
-        f"{text.count(down)} cheaper and {text.count(up)} dearer than a day ago"
+        f"{text.count(down)} down and {text.count(up)} up in the last 24 hours"
     )
 
 
@@ -121,8 +119,10 @@ def _short(amount: float, currency: str) -> str:
     return f"{text.symbol(currency)}{amount:,.0f}"
 
 
-def _date(date: datetime | None) -> str:
-    return f"{date:%a, %b} {date.day}, {date:%Y}" if date else ""
+def _date(date: datetime | None, today: dt.date) -> str:
+    if date is None:
+        return ""
+    return f"{date:%a, %b} {date.day}" + (f", {date:%Y}" if date.year != today.year else "")
 
 
 def _days(days: int | None) -> str:

@@ -42,7 +42,7 @@ def register(app: Dash, database: Database) -> None:
             found = answer(market.get().frame, Query.of(view), now)
         except (DatabaseAwayError, NotReadyError):
             return {"away": True}
-        part = found.slice(start, min(_whole(view.one("end")) - start, _MOST_ROWS))
+        part = found.slice(start, min(max(_whole(view.one("end")) - start, 0), _MOST_ROWS))
         return {"rows": rows(part, view.one("zone") or "UTC", now), "total": found.height}
 
     app.server.add_url_rule(_PATH, "market-rows", some_rows)

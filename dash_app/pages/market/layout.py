@@ -26,12 +26,12 @@ _SORTS = [
 ]  # fmt: skip
 _HISTORY = "Lowest, typical (median) and highest get-in price in its past, of how many lows, and where it is now"
 _COLUMNS: list[dict[str, Any]] = [
-    {"field": "name", "headerName": "Event", "cellRenderer": "MarketEvent", "minWidth": 180, "flex": 3},
-    {"field": "price", "headerName": "Get-in", "cellRenderer": "MarketPrice", "width": 96, "type": "rightAligned",
+    {"field": "name", "headerName": "Event", "cellRenderer": "MarketEvent", "minWidth": 190, "flex": 3},
+    {"field": "price", "headerName": "Get-in", "cellRenderer": "MarketPrice", "width": 94, "type": "rightAligned",
      "headerTooltip": "The cheapest ticket, fees included"},
     {"field": "change", "headerName": "24 h", "cellRenderer": "MarketChange", "width": 98, "type": "rightAligned",
      "headerTooltip": "How the get-in price changed in 24 hours, or since the event is known"},
-    {"field": "history", "headerName": "In its history", "cellRenderer": "MarketHistory", "minWidth": 184, "flex": 2,
+    {"field": "history", "headerName": "In its history", "cellRenderer": "MarketHistory", "minWidth": 188, "flex": 2,
      "headerTooltip": _HISTORY},
     {"field": "path", "headerName": "Trend", "cellRenderer": "MarketTrend", "width": 86, "sortable": False},
     {"field": "listings", "headerName": "Listings", "width": 80, "type": "rightAligned",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import polars as pl
 
@@ -25,7 +26,7 @@ class Market:
     Attributes:
         frame: `table.market`.
         version: `table.version` of it.
-        asked: when, on the clock of this process.
+        asked: when, in seconds of this process's clock.
         due: when it may be asked for again.
     """
 
@@ -40,11 +41,12 @@ class SharedMarket:
 
     The more an answer cost, the longer it is kept: histories, which move slowly, for five seconds to five minutes; prices
     for a second and more, and only those of events that were seen since are asked for again. Who comes while another asks
-    is given what is kept, so that nobody waits but the first, and never older than 30 seconds.
+    is given what is kept, so that nobody waits but the first, and, while Postgres answers, never older than 30 seconds.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
         self._asking = threading.Lock()
         self._kept: Market | None = None
         self._histories, self._now = pl.DataFrame(schema=loader.HISTORY), pl.DataFrame(schema=loader.NOW)
@@ -57,12 +59,12 @@ class SharedMarket:
             DatabaseAwayError, NotReadyError: there is none yet, and the database does not answer.
         """
         kept = self._kept
-        if kept is None or time.monotonic() - kept.asked > _TOO_OLD:
+        if kept is None or self._clock() - kept.asked > _TOO_OLD:
             with self._asking:
                 if self._kept is None or self._kept is kept:  # nobody else did while we waited
                     return self._ask(kept)
                 return self._kept
-        if time.monotonic() >= kept.due:
+        if self._clock() >= kept.due:
             self._ask_aside()
         return kept
 
@@ -91,32 +93,29 @@ class SharedMarket:
         except (DatabaseAwayError, NotReadyError):
             if kept is None:
                 raise
-            return kept  # the page says that Postgres is away
+            asked = self._clock()
+            self._kept = replace(kept, asked=asked, due=asked + 1.0)  # it stays; the page says that Postgres is away
         return self._kept
 
     def _fresh(self) -> Market:
-        began = time.monotonic()
+        began = self._clock()
         if began >= self._histories_due:
             self._histories = loader.histories(self._database)
             self._now = self._prices(self._histories)
-            ended = time.monotonic()
+            ended = self._clock()
             self._histories_due = ended + min(max(_RARELY * (ended - began), 5.0), 300.0)
         else:
             stirred = self._histories.filter(pl.col("event_id").is_in(loader.stirred(self._database)))
             self._now = pl.concat([self._now, self._prices(stirred)]).unique("event_id", keep="last")
         frame = table.market(self._histories, self._now)
-        ended = time.monotonic()
+        ended = self._clock()
         return Market(frame, table.version(frame), ended, ended + max(1.0, _SHARE * (ended - began)))
 
     def _prices(self, events: pl.DataFrame) -> pl.DataFrame:
         return loader.now(self._database, events["event_id"].to_list(), events["currency"].to_list())
 
 
-_shared: WeakKeyDictionary[Database, SharedMarket] = WeakKeyDictionary()
-_sharing = threading.Lock()
-
-
+@lru_cache(maxsize=8)
 def shared(database: Database) -> SharedMarket:
     """The one of this database."""
-    with _sharing:
-        return _shared.setdefault(database, SharedMarket(database))
+    return SharedMarket(database)

@@ -98,6 +98,38 @@ def test_trying(rules: Rules) -> None:
         assert connection.execute("SELECT count(*) FROM alerts").fetchone() == (0,)
 
 
+def test_a_trial_says_what_it_looked_at_and_whether_there_was_more(rules: Rules) -> None:
+    tried, seen = rules.try_and_see({"event_id": "e1", "target_price": 120})
+    assert (seen.event_id, seen.event_name, seen.cut) == ("e1", "The Band", False)
+    assert [price for _, price in seen.path] == [150_000_000, 140_000_000, 120_000_000, 130_000_000, 125_000_000]
+    tried, seen = rules.try_and_see({"event_id": "e1", "target_price": 120}, most=2)
+    assert (tried.observations, seen.cut) == (2, True), "the newest, and there were more"
+    assert [price for _, price in seen.path] == [130_000_000, 125_000_000]
+    tried, seen = rules.try_and_see({"definition": {"query": "nobody", "condition": "back"}})
+    assert (tried.observations, seen) == (0, (None, None, [], False))
+
+
+def test_a_trial_of_a_section_is_not_filled_up_with_others(rules: Rules) -> None:
+    with psycopg.connect(rules.dsn) as connection:
+        connection.execute(
+            "INSERT INTO price_windows SELECT 'e1', 'mock', section, 'listing', 'USD', 86400, date_trunc('day', now()), "
+            "1, 1, 1, 1, 1, 1, 1, true FROM unnest(ARRAY['101', 'Sec. 205']) section"
+        )
+        for number in range(30):
+            connection.execute(
+                "INSERT INTO price_history (id, event_id, source, section, listing_id, price, total_price, currency, "
+                "quantity, timestamp, level, late) VALUES (%s, 'e1', 'mock', 'Sec. 205', 'L9', 60, 70, 'USD', 2, %s, "
+                "'listing', false)",
+                (100 + number, NOW - timedelta(minutes=60 - number)),
+            )
+    of_section, _ = rules.try_and_see({"event_id": "e1", "section": "101", "target_price": 125}, most=5)
+    assert (of_section.observations, len(of_section.firings)) == (5, 2), "behind the thirty of another section"
+    other, seen = rules.try_and_see({"event_id": "e1", "section": "section 205", "target_price": 125}, most=5)
+    assert (other.observations, other.lowest, seen.cut) == (5, 70_000_000, True)
+    whole, _ = rules.try_and_see({"event_id": "e1", "target_price": 125}, most=5)
+    assert whole.lowest == 70_000_000
+
+
 @pytest.fixture
 def command(rules: Rules, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     parts = psycopg.conninfo.conninfo_to_dict(rules.dsn)

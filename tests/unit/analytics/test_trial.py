@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analytics.rules import Rule
-from analytics.trial import Observed, Trial, trial
+from analytics.trial import Observed, Trial, lowest_path, trial
 from tests.support.judging import DAY, HOUR, T0, rule
 
 
@@ -43,3 +43,26 @@ def test_a_wide_rule_and_one_that_is_muted_are_tried_as_they_would_be_in_force()
     assert [f.price for f in made.firings] == [70_000_000]
     assert made.observations == 3
     assert made.summary().startswith("Would have fired once in 2 hours")
+
+
+def test_the_path_to_draw_has_every_move_and_the_last_look() -> None:
+    made = rule(target_price=100, watch="each")
+    looks = [(0, 150), (1, 150), (2, 120), (3, 120), (4, 130), (5, 130)]
+    observed = [
+        Observed(
+            hour, "e1", "L1", T0 + hour * HOUR, price, price, 2, "101", "C", "mock", "USD", "listing", None, None, None
+        )
+        for hour, price in looks
+    ]
+    assert lowest_path(made, observed) == [
+        (T0 + hour * HOUR, price) for hour, price in (looks[0], looks[2], looks[4], looks[5])
+    ]
+    assert lowest_path(made, observed[:1]) == [(T0, 150)]
+    assert lowest_path(made, []) == []
+    assert lowest_path(rule(target_price=100, section="7"), observed) == []
+
+
+def test_only_a_hopeless_target_has_another_within_reach() -> None:
+    assert tried(rule(target_price=90), (0, 120), (1, 100)).within_reach == 105_000_000
+    assert tried(rule(target_price=100), (0, 120), (1, 100)).within_reach is None
+    assert tried(rule(condition="back"), (0, 120), (1, 100)).within_reach is None

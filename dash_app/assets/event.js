@@ -1,7 +1,6 @@
 // What the event's chart does in the browser by itself. Called by name from pages/event/chart.py; no server is asked.
 "use strict";
 (function () {
-  const untouched = window.dash_clientside.no_update;
   const isZoom = (span) => typeof span === "string" && span.includes("_");
   const USUAL = "1w";
 
@@ -26,6 +25,7 @@
   Object.assign(window.dash_clientside.conscope, {
     // The stretch of time that is shown: a button's, or that of a zoom by hand; and the button that is pressed.
     span: function (button, moved, align, span) {
+      const untouched = window.dash_clientside.no_update;
       const by = (window.dash_clientside.callback_context.triggered || []).map((one) => one.prop_id);
       if (by.some((name) => name.startsWith("event-align."))) {
         return isZoom(span) ? [USUAL, USUAL] : [untouched, untouched]; // a time is no distance
@@ -40,11 +40,14 @@
     // The new figure with the zoom of the shown one. Plotly's uirevision alone would do that, did Dash (4.4) not write
     // the zoom into the figure it holds, after which Plotly takes it for the program's and not the viewer's.
     draw: function (figure, name, span) {
+      const untouched = window.dash_clientside.no_update;
       const plot = document.getElementById(name).querySelector(".js-plotly-plot");
       if (plot && plot._dragging) return untouched; // not under a moving hand
       if (!figure) return untouched;
       const layout = Object.assign({}, figure.layout);
       if (window.matchMedia("(pointer: coarse)").matches) layout.dragmode = false; // a finger scrolls the page
+      const narrow = plot && plot.clientWidth < 560;
+      if (narrow) layout.height += 20 * figure.data.filter((trace) => trace.showlegend !== false).length; // a line each
       const shown = plot && plot.layout;
       if (shown && shown.uirevision === layout.uirevision) {
         ["xaxis", "yaxis"].forEach((axis) => {

@@ -109,8 +109,8 @@ def price_chart(prices: Prices, look: Look) -> go.Figure:
     if prices.alerts is not None:
         figure.add_trace(_alert_marks(prices.alerts, look))
     if prices.doubts is not None:
-        drawn = [event, prices.lines, *(other.windows for other in prices.others)]
-        figure.add_trace(_doubt_marks(prices.doubts, look, pl.concat([part["low"] for part in drawn])))
+        drawn = [part[name] for part in (event, prices.lines) for name in ("low", "average")]
+        figure.add_trace(_doubt_marks(prices.doubts, look, pl.concat(drawn)))
     figure.update_layout(
         template=look.scheme.template,
         uirevision=look.revision,
@@ -118,7 +118,7 @@ def price_chart(prices: Prices, look: Look) -> go.Figure:
         margin={"l": 0, "r": 4, "t": 8, "b": 0},
         hovermode="x unified",
         dragmode="zoom",
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "itemwidth": 30},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "itemwidth": 30},
         xaxis=_time_axis(look),
         yaxis={"automargin": True, "tickprefix": html.escape(text.symbol(look.currency)), "tickformatstops": _MONEY_TICKS,
                "nticks": 7, "ticklabelstandoff": 8, "uirevision": look.placed},
@@ -270,7 +270,7 @@ def _doubt_marks(doubts: pl.DataFrame, look: Look, drawn: pl.Series) -> go.Scatt
     """Prices that were set apart. Many are absurd, so one that is far off stands at the edge of what is drawn, and the
     words on it tell the price."""
     low, high = drawn.min(), drawn.max()
-    y = doubts["price"] if low is None else doubts["price"].clip(low * 0.9, high * 1.6)  # type: ignore[operator]
+    y = doubts["price"] if low is None else doubts["price"].clip(low * 0.96, high * 1.04)  # type: ignore[operator]
     return go.Scatter(
         x=_x(_window_starts(doubts["time"], look), look, look.starts), y=y.to_list(), **_identity("doubts"),
         name="Quarantined", mode="markers", showlegend=doubts.height > 0,

@@ -49,4 +49,5 @@ def _observations(services: Services, view: View) -> pl.DataFrame:
     return observations(services.database, services.lake, asked)
 
 
-PAGE = Page(_PATH, "Event", layout, _register, exports={"event": _observations, "listings": now.listings_export}, needs_prices=True)
+_EXPORTS = {"event": _observations, "listings": now.listings_export}
+PAGE = Page(_PATH, "Event", layout, _register, exports=_EXPORTS, needs_prices=True)

@@ -94,7 +94,7 @@ def shown(database: Database, lake: Lake, asked: Asked) -> Shown | None:
     currency = asked.currency if asked.currency in money else money[0]
     own = _event(database, asked.event)
     aligned = asked.aligned and own["date"] is not None
-    within = reach(Span.of(asked.span, aligned=aligned), *ends, asked.size, own["date"])
+    within, theirs = _reaches(database, asked, own["date"] if aligned else None, ends)
     words = [_money_words(asked, currency), "days before the event" if aligned else f"{asked.zone.replace('_', ' ')} time",
              _SIZE_WORDS[within.seconds] + (", as smaller ones would be too many" if within.coarser else "")]  # fmt: skip
     if asked.aligned and not aligned:
@@ -102,7 +102,7 @@ def shown(database: Database, lake: Lake, asked: Asked) -> Shown | None:
     if len(money) > 1:
         words.append(f"prices in {', '.join(code for code in money if code != currency)} are left out")
     event, lines, source = _windows(database, lake, asked, asked.event, within, currency)
-    others, left_out = _others(database, lake, asked, within, currency, own["date"] if aligned else None)
+    others, left_out = _others(database, lake, asked, theirs, currency, aligned=aligned)
     if (count := lines.select("source", "section", "level").n_unique()) > MOST_LINES:
         words.append(f"the {MOST_LINES} busiest of {count} lines")
     words += [*left_out, *([source] if source else [])]
@@ -157,8 +157,24 @@ def _windows(
     return whole, lines, None
 
 
+def _reaches(
+    database: Database, asked: Asked, starts: datetime | None, ends: tuple[datetime, datetime]
+) -> tuple[Reach, dict[str, Reach]]:
+    """What to load of the event and, by their ids, of those to compare with: the same times, or on an axis of days each
+    event's own, in windows of one size."""
+    span = Span.of(asked.span, aligned=starts is not None)
+    if starts is None:
+        within = reach(span, *ends, asked.size)
+        return within, dict.fromkeys(asked.compare, within)
+    known = {event: (extent(database, event), _event(database, event)["date"]) for event in asked.compare}
+    spans = {asked.event: (*ends, starts)} | {e: (*there, date) for e, (there, date) in known.items() if there and date}
+    size = max(reach(span, first, last, asked.size, date).seconds for first, last, date in spans.values())
+    found = {event: reach(span, first, last, size, date) for event, (first, last, date) in spans.items()}
+    return found.pop(asked.event), found
+
+
 def _others(
-    database: Database, lake: Lake, asked: Asked, within: Reach, currency: str, starts: datetime | None
+    database: Database, lake: Lake, asked: Asked, reaches: dict[str, Reach], currency: str, *, aligned: bool
 ) -> tuple[list[Other], list[str]]:
     """The events to compare with, and which of them cannot be."""
     found, left_out = [], []
@@ -167,11 +183,10 @@ def _others(
         name = row["name"] or event
         if currency not in currencies(database, event):
             left_out.append(f"{name} has no prices in {currency}")
-        elif starts is not None and row["date"] is None:
+        elif aligned and row["date"] is None:
             left_out.append(f"the date of {name} is not known")
-        else:
-            there = within if starts is None else within.moved(row["date"] - starts)
-            whole, _, _ = _windows(database, lake, asked, event, there, currency)
+        elif event in reaches:
+            whole, _, _ = _windows(database, lake, asked, event, reaches[event], currency)
             found.append(Other(event, name, whole, row["date"]))
     return found, left_out
 

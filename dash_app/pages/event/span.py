@@ -45,7 +45,7 @@ class Span:
                 begin, end = (datetime.strptime(part, _FORM).replace(tzinfo=UTC) for part in found.groups())
             except ValueError:
                 return cls()
-            if begin < end:
+            if begin < end and begin.year >= 1970 and end.year < 2200:
                 return cls(None, times=(begin, end))
         return cls()
 
@@ -66,10 +66,6 @@ class Reach:
     seconds: int
     shown: tuple[datetime, datetime] | None
     coarser: bool = False
-
-    def moved(self, by: timedelta) -> Reach:
-        """The same of an event that starts so much later."""
-        return Reach(_plus(self.since, by), _plus(self.to, by), self.seconds, None, self.coarser)
 
 
 def reach(span: Span, first: datetime, last: datetime, size: int | None, starts: datetime | None = None) -> Reach:
@@ -98,12 +94,10 @@ def reach(span: Span, first: datetime, last: datetime, size: int | None, starts:
 
 def _plus(time: datetime, by: timedelta) -> datetime:
     try:
-        return time if time in (EVER, NEVER) else time + by
+        return time + by
     except OverflowError:
         return NEVER if by > timedelta() else EVER
 
 
 def _floor(time: datetime, seconds: int) -> datetime:
-    if time in (EVER, NEVER):
-        return time
     return datetime.fromtimestamp(math.floor(time.timestamp() / seconds) * seconds, UTC)

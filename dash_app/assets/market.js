@@ -131,10 +131,11 @@
       if (!zone) return dash.no_update;
       const said = { q: words, when: when, source: sources || [], most: most, zone: zone };
       look.asked = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== "" && value !== null && value !== undefined));
+      const sorted = dash.callback_context.triggered_id === "market-sort";
       window.dash_ag_grid.getApiAsync(name).then((api) => {
         if (look.api !== api) return attach(api);
         api.ensureIndexVisible(0, "top");
-        if (dash.callback_context.triggered_id !== "market-sort") return api.purgeInfiniteCache();
+        if (!sorted) return api.purgeInfiniteCache();
         const by = { colId: sort.replace("-", ""), sort: sort[0] === "-" ? "desc" : "asc" };
         api.applyColumnState({ state: [by], defaultState: { sort: null } });
       });

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
-from dash import Dash
+from dash import Dash, html
 from psycopg.conninfo import conninfo_to_dict
 
 from dash_app import loaders
@@ -254,6 +254,7 @@ def _settings(dsn: str) -> Settings:
 
 def test_the_browser_is_given_the_rows_it_asks_for(seeded: Database) -> None:
     app = Dash("dash_app")
+    app.layout = html.Div()
     grid.register(app, seeded)
     client = app.server.test_client()
     answer = client.get("/market/rows?sort=-price&start=0&end=2&zone=Asia/Tokyo").json

@@ -110,11 +110,11 @@
       return dash.no_update;
     },
 
-    // New rows in their place, without moving anything.
+    // New rows in their place, without moving anything; every so often when they were seen.
     refresh: function (token) {
       const api = look.api;
       if (!token || !api || api.isDestroyed() || token[0] !== look.asked.event) return dash.no_update;
-      if (token[1] !== look.version || look.failed) {
+      if (token[1] !== look.version || look.failed || dash.callback_context.triggered_id === "slow") {
         look.version = token[1];
         look.failed = false;
         api.refreshInfiniteCache();

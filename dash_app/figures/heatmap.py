@@ -14,7 +14,7 @@ from dash_app.figures.theme import Scheme
 
 MOST_SECTIONS, MOST_ROWS = 30, 40
 NO_ROW, NO_SECTION = "no row", "No section"
-_HEIGHT = 22
+_HEIGHT, _ROOM = 22, 308  # pixels of a row at least, and of all rows where few could be higher
 _DIGITS = re.compile(r"(\d+)")
 _SCALES = {  # the cheap stand out; the dear fade into the card
     "light": ["#3730a3", "#4f46e5", "#818cf8", "#c7d2fe", "#eef0fb"],
@@ -90,6 +90,7 @@ def heatmap(where: Places, scheme: Scheme, currency: str, *, dark: bool) -> go.F
         )
     prices = where.cells["price"]
     low, high = (prices.quantile(share) for share in (0.02, 0.9)) if prices.len() else (0.0, 1.0)
+    tall = max(len(where.sections), 3)
     scale: Any = _SCALES["dark" if dark else "light"]
     figure = go.Figure(
         go.Heatmap(
@@ -103,7 +104,7 @@ def heatmap(where: Places, scheme: Scheme, currency: str, *, dark: bool) -> go.F
     )  # fmt: skip
     figure.data[0].colorbar.len = 180
     figure.update_layout(
-        template=scheme.template, height=80 + _HEIGHT * max(len(where.sections), 3), hovermode="closest",
+        template=scheme.template, height=80 + max(_HEIGHT * tall, min(2 * _HEIGHT * tall, _ROOM)), hovermode="closest",
         margin={"l": 0, "r": 0, "t": 40, "b": 0},
         xaxis={"type": "category", "fixedrange": True, "automargin": True, "side": "bottom", "tickangle": 0,
                "tickfont": {"size": 11}},

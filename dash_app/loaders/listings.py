@@ -101,9 +101,9 @@ class Offers:
 
     @cached_property
     def version(self) -> str:
-        """When it was so, and a word that changes when a listing does (or is seen in another minute)."""
+        """When it was so, and after a slash a word that changes when a listing does; that it was seen again is no change."""
         told = self.listings.select(
-            "listing", "total_price", "quantity", "seat", pl.col("timestamp").dt.truncate("1m"), pl.col("score").round()
+            "listing", "total_price", "price", "quantity", "section", "row", "seat", pl.col("score").round()
         )
         at = int(self.as_of.timestamp() * 1e6) if self.as_of else 0
         return f"{at}/{told.hash_rows(seed=5).sum():x}" if told.height else f"{at}/"
@@ -267,6 +267,11 @@ class SharedOffers:
                 del self._kept[oldest]
                 self._asking.pop(oldest, None)
         return new
+
+
+def differs(version: str, shown: str) -> bool:
+    """Whether a version has to be drawn where another is shown: another process may have shown something newer."""
+    return version.partition("/")[2] != shown.partition("/")[2] and not newer(shown, version)
 
 
 def newer(version: str, than: str) -> bool:

@@ -15,7 +15,7 @@ from dash_app.views.aria import DECORATION, named
 from dash_app.views.cards import figure_tile, nothing
 from dash_app.views.deal import deal_pill, explanation, verdict
 
-MOST_TOGETHER, MOST_SAME = 7, 6
+MOST_TOGETHER, MOST_SAME = 7, 20
 _HOUR = 3600.0
 
 

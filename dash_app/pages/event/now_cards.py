@@ -10,7 +10,7 @@ from dash_app import ids
 from dash_app.figures import SCHEMES
 from dash_app.figures.distribution import distribution
 from dash_app.figures.heatmap import Places, heatmap, places
-from dash_app.loaders.listings import SharedOffers, newer
+from dash_app.loaders.listings import SharedOffers, differs
 from dash_app.pages.event import ids as page
 from dash_app.pages.event import now_ids as here
 from dash_app.pages.event.now_query import amount, party, together
@@ -34,8 +34,7 @@ def register(app: Dash, offers: SharedOffers) -> None:
         event = required(chosen)
         version = offers.get(event).version
         known = shown[1] if shown and shown[0] == event else None
-        # Another process may have shown something newer.
-        return no_update if known is not None and (version == known or newer(known, version)) else [event, version]
+        return [event, version] if known is None or differs(version, known) else no_update
 
     @keeps
     def head(token: list[str] | None, zone: str | None) -> tuple[str, Any]:

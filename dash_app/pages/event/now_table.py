@@ -56,6 +56,7 @@ def register(app: Dash, offers: SharedOffers) -> None:
         Output(here.COUNT, "className"),
         Input(here.TOKEN, "data"),
         Input(ids.TICK, "n_intervals"),
+        Input(ids.SLOW, "n_intervals"),
         prevent_initial_call=True,
     )
     in_browser(

@@ -10,10 +10,20 @@ window.dashMantineFunctions.alertsAsFound = (list) => list.options;
   const dash = () => window.dash_clientside;
   let clicks = 0;
 
-  // A part with data-act writes its data-value to the store of that name.
+  // A part with data-act writes its data-value to the store of that name. A small menu closes with any click but those
+  // on its own button, and with Escape.
+  const menus = () => Array.from(document.querySelectorAll("details.small-menu[open]"));
   document.addEventListener("click", (event) => {
     const part = event.target.closest && event.target.closest("[data-act]");
     if (part) dash().set_props(part.dataset.act, { data: { value: part.dataset.value, click: ++clicks } });
+    menus().forEach((menu) => menu.firstElementChild.contains(event.target) || (menu.open = false));
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menus().forEach((menu) => {
+      menu.open = false;
+      menu.firstElementChild.focus();
+    });
   });
 
   let asked = { number: 0, key: "", at: 0 };

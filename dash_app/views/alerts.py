@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import dash_mantine_components as dmc  # type: ignore[import-untyped]
 import polars as pl
 from dash import dcc, html
 
@@ -173,10 +172,11 @@ def _buttons(row: dict[str, Any], title: str) -> list[Any]:
 
 
 def _mute_menu(number: int, title: str) -> Any:
-    button = html.Button(["Mute", html.Span(className="caret", **DECORATION)], className="quiet-button",
-                         **named(f"Mute {title}"))  # fmt: skip
-    items = [dmc.MenuItem(words, **act(MUTE, f"{number}:{seconds}")) for seconds, words in _MUTES]
-    return dmc.Menu([dmc.MenuTarget(button), dmc.MenuDropdown(items)], position="bottom-start", shadow="md")
+    button = html.Summary(
+        ["Mute", html.Span(className="caret", **DECORATION)], className="quiet-button", title=f"Mute {title}"
+    )
+    items = [html.Button(words, **act(MUTE, f"{number}:{seconds}")) for seconds, words in _MUTES]
+    return html.Details([button, html.Div(items, role="group", **named(f"Mute {title}"))], className="small-menu")
 
 
 def default_rule(percent: float, *, has_webhook: bool, has_rules: bool) -> Any:

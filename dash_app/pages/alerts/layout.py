@@ -60,7 +60,7 @@ def _rules(view: View) -> Any:
         html.Div(id=here.DEFAULT),
         html.Div(skeleton(6, 24), id=here.CARDS),
         dmc.Pagination(id=here.PAGE, value=page_number(view, "page"), total=page_number(view, "page"), hideWithOnePage=True,
-                       size="sm", mt=20, **named("Pages of rules")),
+                       withControls=False, size="sm", mt=20, **named("Pages of rules")),
         controls=controls, name="rules-card",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def _log(view: View) -> Any:
         html.Div(filters, className="log-filters"),
         html.Div(skeleton(6), id=here.LOG),
         dmc.Pagination(id=here.LOG_PAGE, value=page_number(view, "log"), total=page_number(view, "log"),
-                       hideWithOnePage=True, size="sm", mt=16, **named("Pages of notifications")),
+                       hideWithOnePage=True, withControls=False, size="sm", mt=16, **named("Pages of notifications")),
         controls=export_menu("notifications"), note=html.P("\u00a0", id=here.LOG_NOTE, className="note"), name="log-card",
     )  # fmt: skip
 

@@ -55,6 +55,11 @@ window.dashMantineFunctions.alertsAsFound = (list) => list.options;
       return "rule-form " + Object.keys(shown).filter((name) => shown[name]).map((name) => "is-" + name).join(" ");
     },
 
+    // On whose clock quiet hours are: the rule's, or else the viewer's.
+    quiet: function (own, zone) {
+      return "On the clock of " + (own || zone || "UTC").replaceAll("_", " ") + ". What comes meanwhile waits, and is joined.";
+    },
+
     // What the form says now, to be tried; nothing is while it is closed.
     typed: function (opened, zone, scheme, far, edited, ...values) {
       latest = opened ? { values: values, zone: zone, scheme: scheme, far: far ? far.click : 0 } : null;

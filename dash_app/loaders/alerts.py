@@ -21,7 +21,7 @@ RULES: Schema = {
     "says": pl.String, "state": pl.String, "reason": pl.String, "looked_at": pl.String, "price": pl.Float64,
     "threshold": pl.Float64, "reference": pl.Float64, "currency": pl.String, "condition": pl.String, "sample": pl.Int64,
     "observed": TIME, "alerts": pl.Int64, "last_alert": TIME, "muted_until": TIME, "active": pl.Boolean,
-    "channels": pl.List(pl.String), "created": TIME,
+    "channels": pl.List(pl.String), "created": TIME, "wanted": pl.String,
 }  # fmt: skip
 STANDING: Schema = {
     "event_id": pl.String, "event": pl.String, "state": pl.String, "reason": pl.String, "price": pl.Float64,
@@ -128,7 +128,8 @@ def rules_page(
 ) -> pl.DataFrame:  # fmt: skip
     """Rules with these words, of this state and these numbers, the newest first, in the columns of `RULES`.
 
-    `price`, `threshold` and `reference` are in the rule's own terms; `looked_at` is the event they are of.
+    `price`, `threshold` and `reference` are in the rule's own terms; `looked_at` is the event they are of. `wanted` says
+    which events a rule on many is about.
     """
     asked = {**_found(words, numbers), "state": state, "limit": limit, "offset": offset}
     rows = (dict(zip(_COLUMNS, row, strict=True)) for row in database.rows(_RULES, asked))
@@ -210,7 +211,15 @@ def _rule(row: dict[str, Any]) -> dict[str, Any]:
         "sample": row["sample"], "observed": row["observed_at"], "alerts": row["alerts"] or 0,
         "last_alert": row["last_triggered"], "muted_until": row["muted_until"], "active": row["active"],
         "channels": row["channels"] or own, "created": row["created_at"],
+        "wanted": None if row["event_id"] is not None else _wanted(definition.get("query"), definition.get("venue")),
     }  # fmt: skip
+
+
+def _wanted(query: str | None, venue: str | None) -> str:
+    """Which events a rule on many is about, in words."""
+    if not (query or venue):
+        return "Every event"
+    return "Events" + (f" named “{query}”" if query else "") + (f" at {venue}" if venue else "")
 
 
 def _float(number: Any) -> float | None:

@@ -88,13 +88,13 @@ def state_badge(state: str) -> html.Span:
 
 def rule_title(row: dict[str, Any]) -> str:
     """What a rule is called: by its maker, or by the event that it is about."""
-    return str(row["name"] or row["event"] or row["event_id"] or "Every event")
+    return str(row["name"] or row["event"] or row["event_id"] or row["wanted"])
 
 
 def _scope(row: dict[str, Any], zone: str) -> list[Any]:
     """Which event it is about, as far as the title does not say so."""
     if row["event_id"] is None:
-        return ["Any event it fits"]
+        return [row["wanted"] if row["name"] else "\u00a0"]
     date = text.clock(row["date"], zone, "%b %-d, %Y") if row["date"] is not None else None
     about = " · ".join(part for part in (row["venue"], date) if part) or "\u00a0"
     return [_event_link(row), f" · {about}"] if row["name"] else [about]

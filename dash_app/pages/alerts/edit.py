@@ -140,6 +140,12 @@ def register(app: Dash, services: Services) -> None:
         *(Input(field(name), prop(name)) for name in _CASES),
     )
     in_browser(
+        ClientsideFunction("conscope_alerts", "quiet"),
+        Output(here.QUIET_NOTE, "children"),
+        Input(field("quiet_zone"), "data"),
+        Input(ids.ZONE, "data"),
+    )
+    in_browser(
         ClientsideFunction("conscope_alerts", "adopt"),
         Output(field("target"), "value", allow_duplicate=True),
         Input(views.ADOPT, "data"),

@@ -156,7 +156,7 @@ def _delivery(v: dict[str, Any]) -> list[Any]:
             _when("quiet", html.Div([
                 dmc.TimeInput(id=field("quiet_from"), value=v["quiet_from"], label="From", debounce=TYPING),
                 dmc.TimeInput(id=field("quiet_to"), value=v["quiet_to"], label="To", debounce=TYPING),
-            ], className="pair")),
+            ], className="pair"), html.P(id=here.QUIET_NOTE, className="note")),
         ]),
         _whole(v, "digest", "At most one message in … minutes (0: each alert at once)", 0, 10_080),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ CHANGED, DRAWN, MOVED, LOGGED = "alerts-changed", "alerts-drawn", "alerts-moved"
 SUMMARY, WORDS, STATE, PAGE, CARDS, DEFAULT = (
     "alerts-summary", "alerts-words", "alerts-state", "alerts-page", "alerts-cards", "alerts-default",
 )  # fmt: skip
-CHANNELS = "alerts-channels"
+CHANNELS, QUIET_NOTE = "alerts-channels", "alerts-quiet-note"
 LOG, LOG_NOTE, LOG_RULE, LOG_EVENT, LOG_STATE, LOG_PAGE = (
     "alerts-log", "alerts-log-note", "alerts-log-rule", "alerts-log-event", "alerts-log-state", "alerts-log-page",
 )  # fmt: skip

@@ -16,7 +16,7 @@ from dash_app.shell.guard import keeps
 from dash_app.views.alerts import badge_id, default_rule, now_id, rule_cards, rule_now, state_badge, summary
 
 PER_PAGE = 12
-_SAID = ("id", "name", "event_id", "event", "venue", "date", "says", "channels", "active", "muted_until")
+_SAID = ("id", "name", "event_id", "event", "venue", "date", "says", "wanted", "channels", "active", "muted_until")
 
 
 def register(app: Dash, services: Services) -> None:

@@ -82,6 +82,15 @@ def test_rules_are_found_by_their_words_and_come_in_pages(store: Rules, asked: D
     assert loaders.rules_page(asked, numbers=[second, 999])["id"].to_list() == [second]
 
 
+def test_a_rule_on_many_events_says_which(store: Rules, asked: Database) -> None:
+    for definition in ({"query": "the band"}, {"venue": "Town Hall"}, {"query": "band", "venue": "Hall"}, {}):
+        store.add({"definition": {**definition, "condition": "back"}})
+    store.add({"event_id": "e1", "target_price": 1})
+    assert loaders.rules_page(asked)["wanted"].to_list() == [
+        None, "Every event", "Events named “band” at Hall", "Events at Town Hall", "Events named “the band”",
+    ]  # fmt: skip
+
+
 def test_whether_the_default_rule_holds(store: Rules, asked: Database) -> None:
     assert loaders.any_rules(asked) == (False, False)
     number = store.add({"event_id": "e1", "target_price": 1})

@@ -26,7 +26,7 @@ def _rule(**more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = dict.fromkeys(RULES)
     return blank | {
         "id": 7, "says": "lowest all-in price at or below 120.00 USD", "state": "armed", "currency": "USD",
-        "condition": "at_or_below", "alerts": 0, "active": True, "channels": ["phone"], **more,
+        "condition": "at_or_below", "alerts": 0, "active": True, "channels": ["phone"], "wanted": "Every event", **more,
     }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def _row(row: dict[str, Any], date: datetime | None, today: dt.date) -> dict[str
         "change": text.percent(row["change"]), "tone": text.tone(row["change"]), "span": _span(row["span"]),
         "low": _short(low, money), "typical": _short(row["typical"], money), "high": _short(high, money),
         "at": along(row["price"]), "mark": along(row["typical"]), "against": _against(row["against"]),
-        "sample": f"{row['sample']} {unit[0]}",
+        "sample": f"{row['sample']} {unit[0].removesuffix('s') if row['sample'] == 1 else unit[0]}",
         "path": spark_path(row["starts"], row["lows"], row["unit"]), "unit": unit[1],
         "listings": text.count(row["listings"]), "days": _days((date.date() - today).days if date else None),
         "sources": names[0] + (f" +{len(names) - 1}" if len(names) > 1 else ""), "every_source": ", ".join(names),
@@ -79,7 +79,7 @@ def _drop(row: dict[str, Any]) -> html.Li:
     return html.Li(
         dcc.Link(
             [
-                html.Span(row["name"], className="name"),
+                html.Span(html.Bdi(row["name"]), className="name"),
                 html.Span(className="line", style={"maskImage": mask, "WebkitMaskImage": mask}, **DECORATION),
                 html.Span(
                     [html.Strong(text.money(row["price"], row["currency"])),
@@ -105,7 +105,7 @@ def _change(row: dict[str, Any], zone: str) -> html.Li:
     where = f"{text.place(row['section'], row['row'], row['seat'])} · {text.source_name(row['source'])}"
     return html.Li(
         [
-            html.Div([dcc.Link(row["event"], href=event_link(row["event_id"]), className="name"),
+            html.Div([dcc.Link(html.Bdi(row["event"]), href=event_link(row["event_id"]), className="name"),
                       html.Span(text.clock(row["time"], zone), className="time")]),
             html.Div([html.Span(where, className="where"),
                       html.Span(text.percent(row["percent"]), className=f"pill {text.tone(row['percent'])}")]),

@@ -14,7 +14,7 @@ from dash_app.database import Database, DatabaseAwayError, NotReadyError
 from dash_app.loaders import market as loader
 from dash_app.pages.market import table
 
-_TOO_OLD = 30.0  # seconds; older than this it is shown to nobody before it was asked for again
+_TOO_OLD = 60.0  # seconds; older than this it is shown to nobody before it was asked for again
 _SHARE = 10  # of the time, one in so many parts is spent on asking for prices at most
 _RARELY = 50  # the same for histories
 
@@ -41,7 +41,7 @@ class SharedMarket:
 
     The more an answer cost, the longer it is kept: histories, which move slowly, for five seconds to five minutes; prices
     for a second and more, and only those of events that were seen since are asked for again. Who comes while another asks
-    is given what is kept, so that nobody waits but the first, and, while Postgres answers, never older than 30 seconds.
+    is given what is kept, so that nobody waits but the first, and, while Postgres answers, never older than a minute.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
@@ -109,7 +109,10 @@ class SharedMarket:
             self._now = pl.concat([self._now, self._prices(stirred)]).unique("event_id", keep="last")
         frame = table.market(self._histories, self._now)
         ended = self._clock()
-        return Market(frame, table.version(frame), ended, ended + max(1.0, _SHARE * (ended - began)))
+        due = ended + min(
+            max(_SHARE * (ended - began), 1.0), _TOO_OLD / 4
+        )  # in time, so that viewers need not wait for it
+        return Market(frame, table.version(frame), ended, due)
 
     def _prices(self, events: pl.DataFrame) -> pl.DataFrame:
         return loader.now(self._database, events["event_id"].to_list(), events["currency"].to_list())

@@ -217,7 +217,7 @@ def test_what_is_too_old_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> 
     asked, clock = _Asked(monkeypatch), [100.0]
     shared = SharedMarket(Database(""), lambda: clock[0])
     shared.get()
-    clock[0] += 31
+    clock[0] += 61
     asked.now = asked.now.with_columns(price=pl.lit(4.0))
     assert shared.get().frame["price"].to_list() == [4.0]
 
@@ -240,7 +240,7 @@ def test_postgres_away_leaves_what_there_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert asked.asked == tried, "it does not try again for every viewer"
     asked.away = False
     asked.now = asked.now.with_columns(price=pl.lit(4.0))
-    clock[0] += 31
+    clock[0] += 61
     assert shared.get().frame["price"].to_list() == [4.0]
 
 

@@ -1,13 +1,12 @@
-"""The menu that takes a table away."""
+"""The links that take a table away."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import html
 
-from dash_app.views.aria import DECORATION
+from dash_app.views.aria import named
 
 _KINDS = (
     ("csv", "CSV", "for any program"),
@@ -21,15 +20,10 @@ def export_menu(what: str) -> Any:
 
     The links gain the address's view when they are followed (assets/export.js), so that they are always of what is seen.
     """
-    items = [
-        dmc.MenuItem([html.Span(name), html.Span(purpose, className="export-purpose")], href=f"/export/{what}.{kind}")
+    links = [
+        html.Li(html.A([html.Span(name), html.Span(purpose, className="purpose")], href=f"/export/{what}.{kind}"))
         for kind, name, purpose in _KINDS
     ]
-    button = dmc.Button(
-        ["Export", html.Span("▾", className="export-arrow", **DECORATION)],
-        variant="default", size="xs", radius="md", className="export-button",
-    )  # fmt: skip
-    return dmc.Menu(
-        [dmc.MenuTarget(button), dmc.MenuDropdown(items, className="export-menu")],
-        id=f"export-{what}", position="bottom-end", shadow="md", radius="md", width=210,
-    )  # fmt: skip
+    # Several may be on a page, so each says of what it is.
+    return html.Details([html.Summary("Export", **named(f"Export {what}")), html.Ul(links)],
+                        id=f"export-{what}", className="export")  # fmt: skip

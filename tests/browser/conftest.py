@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local import postgres
 from local.postgres import EmbeddedPostgres, free_port
+from local.processes import die_with_parent
 from tests.unit.dash_app import seed
 
 _FLAGS = [
@@ -97,7 +99,11 @@ def _serve() -> Iterator[Site]:
         port = free_port()
         process = subprocess.Popen(
             [sys.executable, "-m", "dash_app"], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, **server.environment, "DASH_HOST": "127.0.0.1", "DASH_PORT": str(port)},
+            preexec_fn=die_with_parent(),
+            env={
+                **os.environ, **server.environment, "DASH_HOST": "127.0.0.1", "DASH_PORT": str(port),
+                "LAKE_DIR": str(server.directory / "lake"),  # none: not the one that may lie in the project's folder
+            },
         )  # fmt: skip
         try:
             url = f"http://127.0.0.1:{port}/"
@@ -113,14 +119,23 @@ def _serve() -> Iterator[Site]:
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[Watched]:
     """A desktop page that notes every console error, failed request and answer of an error."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="America/New_York")
+    with watch(browser, viewport={"width": 1440, "height": 900}) as watched:
+        yield watched
+
+
+@contextmanager
+def watch(browser: Browser, **options: Any) -> Iterator[Watched]:
+    """A page in a browser profile of its own, and what goes wrong on it; no request may leave this machine."""
+    context = browser.new_context(timezone_id="America/New_York", **options)
     context.set_default_timeout(20_000)
     watched = Watched(context.new_page())
     note = watched.problems.append
     page = watched.page
     page.on("console", lambda message: note(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: note(str(error)))
-    page.on("requestfailed", lambda request: note(f"{request.url} {request.failure}"))
+    # To the browser, a link that gives a file is a page that was not opened.
+    page.on("requestfailed", lambda request: None if "/export/" in request.url and request.failure == "net::ERR_ABORTED"
+            else note(f"{request.url} {request.failure}"))  # fmt: skip
     page.on("response", lambda answer: note(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
     page.on("request", lambda request: note(request.url) if "//127.0.0.1:" not in request.url
             and not request.url.startswith(("data:", "blob:")) else None)  # fmt: skip
@@ -137,4 +152,5 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
                     return
         except OSError:
             time.sleep(0.1)
-    pytest.fail("the dashboard did not start")
+    process.kill()
+    pytest.fail(f"the dashboard did not start:\n{process.communicate()[0].decode()}")

@@ -16,7 +16,7 @@ _OPTIONS: dict[str, Any] = {
     "preload_app": False,
     "keepalive": 30,  # a page asks every second and a half
     "timeout": 120,  # a process that gives no sign of life for so long is replaced; a busy machine starts slowly
-    "graceful_timeout": 5,  # what is being answered when the end comes may take so long
+    "graceful_timeout": 15,  # what is being answered when the end comes may take so long
     "loglevel": "warning",
     "accesslog": None,  # a line for every tick says nothing
     "control_socket_disable": True,

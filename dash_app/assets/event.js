@@ -23,6 +23,12 @@
   }
 
   Object.assign(window.dash_clientside.conscope, {
+    // The event to begin with, while none is chosen or the chosen one is not known.
+    begin: function (found, chosen) {
+      const needed = found && found.first && (!chosen || chosen === found.lost);
+      return needed ? found.first : window.dash_clientside.no_update;
+    },
+
     // The stretch of time that is shown: a button's, or that of a zoom by hand; and the button that is pressed.
     span: function (button, moved, align, span) {
       const untouched = window.dash_clientside.no_update;

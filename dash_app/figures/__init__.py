@@ -1,7 +1,6 @@
 """Charts: pure functions of frames."""
 
 from dash_app.figures.price import price_chart
-from dash_app.figures.sparkline import sparkline
 from dash_app.figures.theme import SCHEMES, Scheme
 
-__all__ = ["SCHEMES", "Scheme", "price_chart", "sparkline"]
+__all__ = ["SCHEMES", "Scheme", "price_chart"]

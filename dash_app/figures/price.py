@@ -149,7 +149,7 @@ def _time_axis(look: Look) -> dict[str, Any]:
         axis |= {"type": "date", "hoverformat": "%b %-d, %H:%M", "tickformatstops": _TICKS, "autorange": True}
     else:
         axis |= {"type": "linear", "autorange": "reversed", "title": {"text": "Days before the event"},
-                 "hoverformat": ",.2f", "ticksuffix": " d", "zeroline": True}  # fmt: skip
+                 "hoverformat": ",.2f", "zeroline": True}  # fmt: skip
     if look.shown:
         ends = pl.Series(look.shown, dtype=pl.Datetime("us", "UTC"))
         axis |= {"autorange": False, "range": _x(ends, look, look.starts)}

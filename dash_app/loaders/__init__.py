@@ -6,7 +6,7 @@ Prices are all-in, per ticket, as floats for drawing; times are aware datetimes 
 
 from dash_app.loaders.activity import latest_alerts, latest_changes
 from dash_app.loaders.events import find_event, find_events, recent_events
-from dash_app.loaders.health import Health, dead_letters, pipeline_health, rates
+from dash_app.loaders.health import Health, pipeline_health
 from dash_app.loaders.pulse import Pulse, pulse
 from dash_app.loaders.sources import sources
 from dash_app.loaders.windows import (
@@ -26,7 +26,6 @@ __all__ = [
     "Pulse",
     "alert_marks",
     "currencies",
-    "dead_letters",
     "doubt_marks",
     "event_sections",
     "event_series",
@@ -39,7 +38,6 @@ __all__ = [
     "line_series",
     "pipeline_health",
     "pulse",
-    "rates",
     "recent_events",
     "snapshot",
     "sources",

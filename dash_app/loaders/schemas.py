@@ -15,7 +15,6 @@ EVENTS: Schema = {
     "latest": TIME, "observations": pl.Int64,
 }  # fmt: skip
 CURRENCIES: Schema = {"currency": pl.String, "observations": pl.Int64}
-FACETS: Schema = {"source": pl.String, "section": pl.String, "level": pl.String}
 SERIES: Schema = {
     "source": pl.String, "section": pl.String, "level": pl.String, "start": TIME,
     "low": pl.Float64, "average": pl.Float64, "observations": pl.Int64, "final": pl.Boolean,
@@ -41,9 +40,4 @@ RATES: Schema = {"time": TIME, "value": pl.Float64}
 DEAD: Schema = {
     "time": TIME, "reason": pl.String, "detail": pl.String, "topic": pl.String, "partition": pl.Int64,
     "offset": pl.Int64,
-}  # fmt: skip
-SOURCES: Schema = {
-    "source": pl.String, "state": pl.String, "detail": pl.String, "watched": pl.Int64, "priced": pl.Int64,
-    "unpriced": pl.Int64, "calls_a_day": pl.Int64, "calls_left": pl.Int64, "calls_planned": pl.Int64,
-    "answered": pl.Float64, "next": pl.Float64, "quiet": pl.Float64,
 }  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from zlib import crc32
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
+import polars as pl
 from dash import Dash, Input, Output, State, ctx, dcc, html
 from dash.exceptions import PreventUpdate
 
@@ -26,8 +28,8 @@ class Pager:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.page, self.before, self.after, self.range = (
-            f"{name}-{part}" for part in ("page", "before", "after", "range")
+        self.page, self.before, self.after, self.range, self.mark = (
+            f"{name}-{part}" for part in ("page", "before", "after", "range", "mark")
         )
 
     def layout(self, view: View, what: str) -> Any:
@@ -37,6 +39,7 @@ class Pager:
         return html.Nav(
             [
                 dcc.Store(id=self.page, data=page),
+                dcc.Store(id=self.mark),
                 html.Span("\u00a0", id=self.range, className="range", role="status"),
                 dmc.Button("Previous", id=self.before, variant="default", size="xs", disabled=True),
                 dmc.Button("Next", id=self.after, variant="default", size="xs", disabled=True),
@@ -72,11 +75,24 @@ class Pager:
 
     def outputs(self) -> list[Output]:
         """What `said` is for."""
-        return [Output(self.range, "children"), Output(self.before, "disabled"), Output(self.after, "disabled")]
+        return [Output(self.range, "children"), Output(self.before, "disabled"), Output(self.after, "disabled"),
+                Output(self.mark, "data")]  # fmt: skip
 
 
-def said(page: int, shown: int, total: int) -> tuple[str, bool, bool]:
-    """For `Pager.outputs`: which rows of how many are shown, and whether there is no page before or after."""
+def said(page: int, rows: pl.DataFrame, total: int, before: str | None, *look: object) -> tuple[str, bool, bool, str]:
+    """For `Pager.outputs`: which rows of how many are shown, whether there is no page before or after, and a mark.
+
+    Args:
+        page, rows, total: the page's number, its rows, and how many there are on all pages.
+        before: the mark of what is shown now.
+        look: whatever else the table looks by.
+
+    Raises:
+        PreventUpdate: it is all shown already: what is drawn again takes the focus from under a hand.
+    """
+    mark = f"{crc32(repr((page, rows.rows(), total, look)).encode()):08x}"
+    if mark == before:
+        raise PreventUpdate
     first = (page - 1) * ROWS
-    words = f"{first + 1:,}–{first + shown:,} of {total:,}" if shown else "none"
-    return words, page <= 1, first + shown >= total
+    words = f"{first + 1:,}–{first + rows.height:,} of {total:,}" if rows.height else "none"
+    return words, page <= 1, first + rows.height >= total, mark

@@ -13,15 +13,16 @@ from dash_app.keyfigures import KeyFigures
 from dash_app.views.cards import figure_tile
 
 
-def event_label(row: dict[str, Any]) -> str:
-    """An event in the list: name, venue and date."""
-    date = f"{row['date']:%b} {row['date'].day}, {row['date']:%Y}" if row["date"] else None
-    return " · ".join(part for part in (row["name"] or row["event_id"], row["venue"], date) if part)
+def event_label(row: dict[str, Any], *, short: bool = False) -> str:
+    """An event in the list: name, venue and date; in short without the venue and the year."""
+    date = row["date"]
+    day = None if date is None else f"{date:%b} {date.day}" if short else f"{date:%b} {date.day}, {date:%Y}"
+    return " · ".join(part for part in (row["name"] or row["event_id"], None if short else row["venue"], day) if part)
 
 
-def event_options(events: pl.DataFrame) -> list[dict[str, str]]:
+def event_options(events: pl.DataFrame, *, short: bool = False) -> list[dict[str, str]]:
     """The choices of the event list, in the frame's order."""
-    return [{"value": row["event_id"], "label": event_label(row)} for row in events.iter_rows(named=True)]
+    return [{"value": row["event_id"], "label": event_label(row, short=short)} for row in events.iter_rows(named=True)]
 
 
 def event_head(row: dict[str, Any], zone: str, today: datetime | None = None) -> list[Any]:

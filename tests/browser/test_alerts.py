@@ -90,7 +90,7 @@ def test_a_rule_is_tried_made_seen_firing_muted_and_deleted(own_site: Site, watc
     page.get_by_role("button", name="For an hour").click()
     expect(card.locator(".rule-state")).to_have_text("Muted")
     expect(page.get_by_text(re.compile("Rule #1 is silent until"))).to_be_visible()
-    page.get_by_role("button", name="Unmute").click()
+    card.get_by_role("button", name="Unmute").click()
     expect(card.locator(".rule-state")).to_have_text("Fired")
 
     # Why, for a link to share.
@@ -103,17 +103,17 @@ def test_a_rule_is_tried_made_seen_firing_muted_and_deleted(own_site: Site, watc
     expect(page).to_have_url(re.compile(r"/alerts$"))
 
     # Changed, and deleted after a question.
-    page.get_by_role("button", name="Edit").click()
+    card.get_by_role("button", name="Edit").click()
     form = page.get_by_role("dialog", name="Change rule #1")
     target = form.get_by_role("textbox", name=re.compile("^Target"))
     expect(target).to_have_value("$150")
     target.fill("140")
     form.get_by_role("button", name="Save the rule").click()
     expect(card).to_contain_text("at or below 140.00 USD.")
-    page.get_by_role("button", name="Delete").click()
+    card.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
     assert _count(own_site) == (1, 140, True)
-    page.get_by_role("button", name="Delete").click()
+    card.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.locator(".default-rule")).to_be_visible()
     assert _count(own_site) == (0, None, None)

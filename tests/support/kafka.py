@@ -106,7 +106,9 @@ class Kafka:
         raise RuntimeError(f"Kafka at {self.bootstrap} does not answer\n{log[-2000:]}")
 
 
-def _settings(port: int, controller: int, host: str, data: str, behind: tuple[int, int] | None = None) -> dict[str, object]:
+def _settings(
+    port: int, controller: int, host: str, data: str, behind: tuple[int, int] | None = None
+) -> dict[str, object]:
     """The broker's configuration: one node, broker and controller in one.
 
     `behind` is a second listener: the port on which it listens and the one, a proxy's, that clients are told.

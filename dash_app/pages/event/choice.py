@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from dash import Dash, Input, Output, State, ctx, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
 from dash_app import ids
@@ -29,15 +29,12 @@ def register(app: Dash, database: Database) -> None:
         if shown and not typed and (is_open or ctx.triggered_id == ids.PRICES):
             raise PreventUpdate  # the list must not move under a hand, nor be asked for at every tick
         data, first = _choices(database, _searched(words, chosen, shown), [chosen] if chosen else [])
-        known = {option["value"] for option in data}
-        return (
-            data if data != shown else no_update,
-            no_update if chosen in known or typed or first is None else first,
-        )
+        lost = chosen and all(option["value"] != chosen for option in data)
+        return data if data != shown else no_update, {"first": first, "lost": chosen if lost else None}
 
     @keeps
     def others(words: str | None, picked: list[str] | None, _slow: int | None, shown: list[Any] | None) -> Any:
-        data, _ = _choices(database, (words or "").strip(), picked or [])
+        data, _ = _choices(database, (words or "").strip(), picked or [], short=True)
         return data if data != shown else no_update
 
     @keeps
@@ -47,15 +44,22 @@ def register(app: Dash, database: Database) -> None:
 
     app.callback(
         Output(here.EVENT, "data"),
-        Output(here.EVENT, "value", allow_duplicate=True),
+        Output(here.FIRST, "data"),
         Input(ids.PRICES, "data"),
         Input(ids.SLOW, "n_intervals"),
         Input(here.EVENT, "searchValue"),
         State(here.EVENT, "data"),
         State(here.EVENT, "value"),
         State(here.EVENT, "dropdownOpened"),
-        prevent_initial_call="initial_duplicate",
     )(options)
+    in_browser: Any = app.clientside_callback  # Dash leaves it without types
+    in_browser(  # there, because an answer may be on its way while somebody chooses
+        ClientsideFunction("conscope", "begin"),
+        Output(here.EVENT, "value", allow_duplicate=True),
+        Input(here.FIRST, "data"),
+        State(here.EVENT, "value"),
+        prevent_initial_call=True,
+    )
     app.callback(
         Output(here.COMPARE, "data"),
         Input(here.COMPARE, "searchValue"),
@@ -71,12 +75,14 @@ def register(app: Dash, database: Database) -> None:
     )(title)
 
 
-def _choices(database: Database, words: str, picked: Sequence[str]) -> tuple[list[dict[str, str]], str | None]:
+def _choices(
+    database: Database, words: str, picked: Sequence[str], *, short: bool = False
+) -> tuple[list[dict[str, str]], str | None]:
     """Events to choose from, those that are chosen among them, and the one to begin with."""
     events = find_events(database, words) if words else recent_events(database, 200)
     missing = [event for event in picked if event not in set(events["event_id"])]
     events = pl.concat([events, *(find_event(database, event) for event in missing)])
-    return event_options(events), str(events["event_id"][0]) if events.height else None
+    return event_options(events, short=short), str(events["event_id"][0]) if events.height else None
 
 
 def _searched(words: str | None, chosen: str | None, shown: Sequence[dict[str, str]] | None) -> str:

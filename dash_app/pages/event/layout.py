@@ -38,6 +38,7 @@ def layout(view: View) -> Any:
     """The page that the address asks for."""
     columns = html.Div([_changes_card(view), _alerts_card()], className="columns")
     stores = [
+        dcc.Store(id=here.FIRST),
         dcc.Store(id=here.DRAWING),
         dcc.Store(id=here.DRAWN),
         dcc.Store(id=here.SPAN, data=view.one("range", default=USUAL)),

@@ -58,7 +58,9 @@ def register(app: Dash, offers: SharedOffers) -> None:
     def heat(token: list[str] | None, number: str | None, scheme: str | None) -> tuple[Any, str]:
         found = offers.get(*_asked(token))
         where = places(together(found.listings, party(number)))
-        return heatmap(where, _scheme(scheme), found.currency, dark=scheme == "dark"), _heat_note(where)
+        return heatmap(where, _scheme(scheme), found.currency, dark=scheme == "dark"), _heat_note(
+            where, dark=scheme == "dark"
+        )
 
     @keeps
     def same(token: list[str] | None) -> tuple[Any, str]:
@@ -106,9 +108,9 @@ def _together_note(fits: int, there: int, number: int) -> str:
     return f"{fits:,} of {there:,} listings have {number} or more tickets. What all {number} pay, all-in."
 
 
-def _heat_note(where: Places) -> str:
+def _heat_note(where: Places, *, dark: bool) -> str:
     """What the map shows, and what it leaves out."""
-    parts = ["Darker is cheaper" if where.sections else "No listing is on sale"]
+    parts = [f"{'Brighter' if dark else 'Darker'} is cheaper" if where.sections else "No listing is on sale"]
     if where.all_sections > len(where.sections):
         parts.append(
             f"the {len(where.sections)} cheapest of {where.all_sections:,} sections; search the table for the others"

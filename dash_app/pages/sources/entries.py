@@ -25,14 +25,16 @@ def register(app: Dash, database: Database, store: WatchStore) -> None:
     """Register the table, its pager, and pausing and removing an entry."""
 
     @keeps
-    def table(page: int, find: str | None, state: Any, _changed: int | None, _slow: int | None) -> tuple[Any, ...]:
+    def table(
+        page: int, find: str | None, state: Any, _changed: int | None, _slow: int | None, mark: str | None
+    ) -> tuple[Any, ...]:
         try:
             found = watchlist(database, find or "", state or "all", offset=ROWS * (page - 1), limit=ROWS)
         except NotReadyError:
             found = pl.DataFrame(schema=ENTRIES)
         total = int(found["total"][0]) if found.height else 0
-        drawn = entry_table(found, searched=bool(find) or state != "all" or page > 1)
-        return drawn, *said(page, found.height, total)
+        searched = bool(find) or state != "all" or page > 1
+        return entry_table(found, searched=searched), *said(page, found, total, mark, searched)
 
     def pause(_clicks: list[int | None]) -> tuple[Any, Any]:
         key = pressed()
@@ -71,6 +73,7 @@ def register(app: Dash, database: Database, store: WatchStore) -> None:
         *filters,
         Input(here.CHANGED, "data"),
         Input(ids.SLOW, "n_intervals"),
+        State(ENTRY_PAGES.mark, "data"),
     )(table)
     app.callback(*TOLD, Input({"type": ACTIVE, "entry": ALL, "to": ALL}, "n_clicks"), prevent_initial_call=True)(pause)
     app.callback(

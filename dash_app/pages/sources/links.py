@@ -29,7 +29,13 @@ def register(app: Dash, database: Database, store: WatchStore) -> None:
 
     @keeps
     def table(
-        page: int, find: str | None, kind: Any, entry: str | None, _changed: int | None, _slow: int | None
+        page: int,
+        find: str | None,
+        kind: Any,
+        entry: str | None,
+        _changed: int | None,
+        _slow: int | None,
+        mark: str | None,
     ) -> tuple[Any, ...]:
         try:
             number = int(entry) if entry else None
@@ -38,7 +44,7 @@ def register(app: Dash, database: Database, store: WatchStore) -> None:
             found = pl.DataFrame(schema=LINKS)
         total = int(found["total"][0]) if found.height else 0
         searched = bool(find or entry) or kind != "all" or page > 1
-        return link_table(found, searched=searched), *said(page, found.height, total)
+        return link_table(found, searched=searched), *said(page, found, total, mark, searched)
 
     def narrow(_found: list[int | None], _all: int | None) -> Any:
         if ctx.triggered_id == here.LINK_ALL:
@@ -102,6 +108,7 @@ def register(app: Dash, database: Database, store: WatchStore) -> None:
         *filters,
         Input(here.CHANGED, "data"),
         Input(ids.SLOW, "n_intervals"),
+        State(LINK_PAGES.mark, "data"),
     )(table)
     app.callback(
         Output(here.LINK_ENTRY, "data"),

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from dash_app.figures import SCHEMES, sparkline
+from dash_app.figures import SCHEMES
 from dash_app.figures.gaps import isolated, open_part, runs, with_gaps
-from dash_app.figures.price import MOST_LINES, Look, Other, Prices, line_name, price_chart
-from dash_app.loaders.schemas import MARKS, RATES, SERIES
+from dash_app.figures.price import MOST_LINES, Look, Prices, line_name, price_chart
+from dash_app.loaders.schemas import MARKS, SERIES
 from dash_app.text import UNKNOWN
 
 START = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -71,7 +71,9 @@ def test_times_are_on_the_viewers_clock() -> None:
 
 
 def test_the_view_keeps_zoom_and_hidden_lines() -> None:
-    first, second = (price_chart(Prices(series({0: True}), series({0: True}, "mock"), NO_MARKS), LOOK) for _ in range(2))
+    first, second = (
+        price_chart(Prices(series({0: True}), series({0: True}, "mock"), NO_MARKS), LOOK) for _ in range(2)
+    )
     assert first.layout.uirevision == second.layout.uirevision == "e/60/USD"
     assert list(traces(first)) == list(traces(second))
     assert len({trace.uid for trace in first.data}) == len(traces(first)) == len(first.data)
@@ -121,9 +123,3 @@ def test_empty_frames_make_an_empty_chart(scheme: str) -> None:
     look = Look(SCHEMES[scheme], "USD", "UTC", 60)
     figure = price_chart(Prices(series({}), series({}), NO_MARKS), look)
     assert all(not trace["y"] for trace in traces(figure).values())
-
-
-def test_a_sparkline_starts_at_zero() -> None:
-    rates = pl.DataFrame([(START, 10.0), (START, 20.0)], schema=RATES, orient="row")
-    assert sparkline(rates, SCHEMES["light"]).layout.yaxis.range == (0, 23)
-    assert sparkline(rates.clear(), SCHEMES["light"]).layout.yaxis.range[0] == 0

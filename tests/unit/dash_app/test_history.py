@@ -263,7 +263,14 @@ def test_prices_are_chosen_by_section_source_currency_and_time(log: Log) -> None
 def test_windows_over_base_prices_are_those_of_the_observations(log: Log, seconds: int) -> None:
     week(log, each=9)
     found, note = history.counted(
-        log.database, log.lake, EVENT, MIDNIGHT, MIDNIGHT + 3 * DAY, seconds=seconds, currency="USD", sections=["", "101"]
+        log.database,
+        log.lake,
+        EVENT,
+        MIDNIGHT,
+        MIDNIGHT + 3 * DAY,
+        seconds=seconds,
+        currency="USD",
+        sections=["", "101"],
     )
     by_source, _ = history.counted(
         log.database, log.lake, EVENT, MIDNIGHT, MIDNIGHT + 3 * DAY, seconds=seconds, currency="USD"

@@ -1,8 +1,10 @@
-"""The dashboard as a person sees it."""
+"""The event page as a person sees it."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -44,13 +46,11 @@ def _traces(page: Page) -> dict[str, str]:
 
 def test_the_page_loads_without_a_complaint(site: Site, watched: Watched) -> None:
     page = watched.page
-    _open(page, site.url)
+    _open(page, site.url + "event")
     expect(page.get_by_role("heading", level=1)).to_have_text("Taylor Swift | The Eras Tour")
-    expect(page.get_by_role("status")).to_have_text("Live")
+    expect(page.locator("#link")).to_have_text(re.compile("Live|No news"))
     expect(page.locator("#changes tbody tr")).to_have_count(12)
     expect(page.locator("#alerts li").first).to_contain_text("discord")
-    expect(page.locator("#health .tile")).to_have_count(6)
-    expect(page.locator("#polled li")).to_have_count(2)
     expect(page.locator("#price-chart-note")).to_contain_text("New York time")
     assert page.locator("a[href^='javascript' i]").count() == 0
     page.wait_for_timeout(3500)  # two ticks
@@ -59,30 +59,32 @@ def test_the_page_loads_without_a_complaint(site: Site, watched: Watched) -> Non
 
 def test_an_event_is_chosen_by_keyboard_and_the_link_reproduces_it(site: Site, watched: Watched) -> None:
     page = watched.page
-    _open(page, site.url)
+    _open(page, site.url + "event")
     choice = page.get_by_role("textbox", name="Event")
     choice.click()
     choice.fill("radio")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
-    page.get_by_text("1 hour", exact=True).click()
+    page.get_by_text("1 d", exact=True).click()
+    page.get_by_text("Average", exact=True).click()
     page.get_by_text("All events", exact=True).click()
-    expect(page).to_have_url(re.compile(r"\?event=concert_456&window=3600&scope=all$"))
+    expect(page).to_have_url(re.compile(r"\?event=concert_456&range=1d&price=average(&|.*&)scope=all"))
     assert watched.problems == []
     link = page.url
     page.goto("about:blank")
     watched.problems.clear()  # a tick under way is cut off by leaving
     _open(page, link)
     expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
-    expect(page.locator("input[value='3600']")).to_be_checked()
+    expect(page.locator("#event-range input[value='1d']")).to_be_checked()
+    expect(page.locator("input[value='average']")).to_be_checked()
     expect(page.locator("#changes thead")).to_contain_text("Event")
     assert watched.problems == []
 
 
 def test_sections_and_sources_are_chosen(site: Site, watched: Watched) -> None:
     page = watched.page
-    _open(page, f"{site.url}?event=concert_123&section=101&section=GA&source=mock")
+    _open(page, f"{site.url}event?event=concert_123&section=101&section=GA&source=mock")
     expect(page.locator("#price-chart .legend")).to_contain_text("101 · Mock market")
     lines = {name for name in _traces(page) if name.startswith("listing/") and ":" not in name}
     assert lines == {"listing/mock/101", "listing/mock/GA"}
@@ -90,7 +92,7 @@ def test_sections_and_sources_are_chosen(site: Site, watched: Watched) -> None:
 
 def test_new_rows_appear_without_a_reload_and_the_view_stays(own_site: Site, watched: Watched) -> None:
     page = watched.page
-    _open(page, own_site.url)
+    _open(page, own_site.url + "event")
     page.evaluate("window.untouched = true")
     box = page.locator("#price-chart .nsewdrag").first.bounding_box()
     assert box is not None
@@ -102,6 +104,8 @@ def test_new_rows_appear_without_a_reload_and_the_view_stays(own_site: Site, wat
     page.wait_for_timeout(1000)  # Plotly waits for a second click before it hides a line
     zoomed, hidden = page.evaluate(_RANGE), _traces(page)
     assert "legendonly" in hidden.values()
+    expect(page).to_have_url(re.compile(r"range=\d{8}T\d{6}Z_\d{8}T\d{6}Z"))
+    expect(page.locator("#event-range input:checked")).to_have_count(0)
 
     own_site.execute(_NEW_PRICE)
 
@@ -117,10 +121,70 @@ def test_new_rows_appear_without_a_reload_and_the_view_stays(own_site: Site, wat
     assert watched.problems == []
 
 
+def test_a_shared_zoom_is_the_same_in_another_zone(site: Site, watched: Watched, browser: Browser) -> None:
+    page = watched.page
+    _open(page, site.url + "event")
+    box = page.locator("#price-chart .nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 60, steps=6)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("range="))
+    shown = [datetime.fromisoformat(end).replace(tzinfo=ZoneInfo("America/New_York")) for end in page.evaluate(_RANGE)]
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo")
+    try:
+        other = context.new_page()
+        _open(other, page.url)
+        there = [datetime.fromisoformat(end).replace(tzinfo=ZoneInfo("Asia/Tokyo")) for end in other.evaluate(_RANGE)]
+        for here, far in zip(shown, there, strict=True):
+            assert abs(here - far) < timedelta(seconds=2)
+    finally:
+        context.close()
+    page.get_by_text("All", exact=True).click()
+    expect(page).to_have_url(re.compile(r"range=all"))
+    page.wait_for_function(
+        "old => document.querySelector('#price-chart .js-plotly-plot')._fullLayout.xaxis.range.map(String)[0] < old",
+        arg=page.evaluate(_RANGE)[0],
+    )
+    assert watched.problems == []
+
+
+def test_events_are_compared_by_days_to_go(site: Site, watched: Watched) -> None:
+    page = watched.page
+    _open(page, f"{site.url}event?event=concert_123&compare=concert_456&compare=festival_eu&align=days")
+    expect(page.locator("#price-chart .legend")).to_contain_text("Radiohead")
+    expect(page.locator("#price-chart-note")).to_contain_text("Primavera Sound has no prices in USD")
+    far, near = (float(end) for end in page.evaluate(_RANGE))
+    assert 40 < far < 45, "time does not run to the right, toward the event"
+    assert near < 18
+    assert watched.problems == []
+
+
+def test_one_of_ten_thousand_sections_is_found_by_typing(own_site: Site, watched: Watched) -> None:
+    own_site.execute(
+        "INSERT INTO price_windows SELECT 'concert_123', 'mock', 'S' || n, 'listing', 'USD', size,"
+        " date_bin(size * interval '1 second', now(), '1970-01-01'), 80, 90, 85, 90, 80, 1, 1, true"
+        " FROM generate_series(1, 10000) AS n, unnest(ARRAY[60, 3600, 86400]) AS size"
+    )
+    page = watched.page
+    _open(page, own_site.url + "event?event=concert_123")
+    field = page.get_by_role("textbox", name="Sections")
+    field.click()
+    assert page.get_by_role("option").count() <= 112
+    field.press_sequentially("S9876")
+    option = page.get_by_role("option", name="S9876", exact=True)
+    expect(option).to_be_visible()
+    option.click()
+    expect(page.locator("#price-chart .legend")).to_contain_text("S9876 · Mock market")
+    expect(page).to_have_url(re.compile("section=S9876"))
+    assert watched.problems == []
+
+
 def test_a_name_of_markup_is_shown_as_text(site: Site, watched: Watched) -> None:
     page = watched.page
     page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
-    _open(page, f"{site.url}?event=xss&scope=all&section=B&section=%3Ci%3EA%3C%2Fi%3E")
+    _open(page, f"{site.url}event?event=xss&scope=all&section=B&section=%3Ci%3EA%3C%2Fi%3E")
     expect(page.get_by_role("heading", level=1)).to_have_text("<script>alert(1)</script>")
     expect(page.locator("#price-chart .legend")).to_contain_text("<i>A</i> · Mock market")
     assert page.locator("h1 script, #changes i, #alerts i, #price-chart .legend i").count() == 0
@@ -132,7 +196,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, browser
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
     try:
         page = context.new_page()
-        _open(page, f"{site.url}?scope=all")
+        _open(page, f"{site.url}event?scope=all")
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert page.evaluate("document.documentElement.getAttribute('data-mantine-color-scheme')") == scheme
@@ -144,7 +208,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, browser
 
 def test_the_scheme_is_switched_with_the_chart(site: Site, watched: Watched) -> None:
     page = watched.page
-    _open(page, site.url)
+    _open(page, site.url + "event")
     tick = page.locator("#price-chart .ytick text").first
     expect(tick).to_have_css("fill", "rgb(102, 112, 133)")
     page.get_by_role("button", name="Switch between light and dark").click()
@@ -156,9 +220,9 @@ def test_an_empty_database_says_what_to_do_and_fills_by_itself(own_site: Site, w
     page = watched.page
     with psycopg.connect(own_site.dsn, autocommit=True) as connection:
         connection.execute("ALTER SCHEMA public RENAME TO filled")
-    page.goto(own_site.url)
+    page.goto(own_site.url + "event")
     expect(page.get_by_role("heading", name="No prices yet")).to_be_visible()
-    expect(page.get_by_role("status")).to_have_text("Waiting for the flow")
+    expect(page.locator("#link")).to_have_text("Waiting for the flow")
     with psycopg.connect(own_site.dsn, autocommit=True) as connection:
         connection.execute("ALTER SCHEMA filled RENAME TO public")
     expect(page.get_by_role("heading", level=1).filter(visible=True)).to_have_text("Taylor Swift | The Eras Tour")
@@ -167,14 +231,14 @@ def test_an_empty_database_says_what_to_do_and_fills_by_itself(own_site: Site, w
 
 def test_postgres_away_is_said_and_got_over(own_site: Site, watched: Watched) -> None:
     page = watched.page
-    _open(page, own_site.url)
+    _open(page, own_site.url + "event")
     before = page.locator("#key-figures").inner_text()
     own_site.server.crash()
-    expect(page.get_by_role("status")).to_have_text("Postgres is away")
+    expect(page.locator("#link")).to_have_text("Postgres is away")
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("goes on by itself")
     assert page.locator("#key-figures").inner_text() == before
     own_site.server.start()
-    expect(page.get_by_role("status")).not_to_have_text("Postgres is away")
+    expect(page.locator("#link")).not_to_have_text("Postgres is away")
     expect(page.locator("#notice")).to_be_hidden()
     own_site.execute(_NEW_PRICE)
     expect(page.locator("#key-figures .lead .value")).to_have_text("$1.23")

@@ -1,104 +1,91 @@
-"""`python -m sinks.quarantine`, over a real database."""
+"""Doubted prices listed, released and confirmed by command."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 import settings
-from sinks import quarantine, schema
+from sinks.quarantine import main
+from sinks.schema import migrate
 from tests.conftest import Database
 
-HELD = (
-    "INSERT INTO quarantine (id, event_id, source, section, price, total_price, currency, quantity, timestamp, level, late, "
-    "reason) VALUES (%s, %s, 'mock', '101', %s, %s, 'USD', 2, '2027-03-01T12:00:00Z'::timestamptz + %s * interval '1 min', "
-    "'listing', false, %s)"
-)
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
-def this_database(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in database.environment.items():
-        monkeypatch.setenv(name, value)
+def forgotten() -> Iterator[None]:
+    """What is read of the environment is this test's own."""
     settings.load.cache_clear()
     yield
     settings.load.cache_clear()
 
 
 @pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection[Any]]:
-    schema.migrate(database.dsn)
-    with psycopg.connect(database.dsn, autocommit=True) as one:
-        for row in ((7, "concert", 0, 0, 0, "zero_price"), (8, "concert", 2, 2.5, 1, "hundredth"),
-                    (9, "game", 3, 3, 2, "hundredth")):  # fmt: skip
-            one.execute(HELD, row)
-        yield one
+def dsn(database: Database, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Three prices in quarantine: 1 and 2 of e1, 3 of e2."""
+    for name, value in database.environment.items():
+        monkeypatch.setenv(name, value)
+    migrate(database.dsn)
+    with psycopg.connect(database.dsn) as connection:
+        for number, (event, reason) in enumerate(
+            (("e1", "under_quarter"), ("e1", "not_a_ticket"), ("e2", "under_quarter")), 1
+        ):
+            connection.execute(
+                "INSERT INTO quarantine (id, event_id, source, section, price, total_price, currency, quantity, timestamp, "
+                "level, late, reason) VALUES (%s, %s, 'mock', '101', 5, 6, 'USD', 2, %s, 'listing', false, %s)",
+                (number, event, NOW, reason),
+            )
+    return database.dsn
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    assert quarantine.main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+def listed(capsys: pytest.CaptureFixture[str], *options: str) -> dict[int, str]:
+    assert main(["list", "--json", *options]) == 0
+    return {row["id"]: row["state"] for row in json.loads(capsys.readouterr().out)}
 
 
-def test_what_is_held_is_listed_and_filtered(
-    connection: psycopg.Connection[Any], capsys: pytest.CaptureFixture[str]
+def test_the_list_is_narrowed_by_state_reason_event_and_number(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys) == {1: "held", 2: "held", 3: "held"}
+    assert set(listed(capsys, "--event", "e1")) == {1, 2}
+    assert set(listed(capsys, "--reason", "under_quarter")) == {1, 3}
+    assert set(listed(capsys, "--most", "1")) == {3}
+    assert listed(capsys, "--state", "confirmed") == {}
+    assert main(["list", "--state", "confirmed"]) == 0
+    assert "Nothing is in quarantine" in capsys.readouterr().out
+
+
+def test_a_price_is_released_and_the_release_taken_back(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def history() -> set[int]:
+        with psycopg.connect(dsn) as connection:
+            return {number for (number,) in connection.execute("SELECT id FROM price_history")}
+
+    assert main(["release", "1", "2"]) == 0
+    assert "1 is released: it stands in price_history" in capsys.readouterr().out
+    assert history() == {1, 2}
+    assert listed(capsys) == {1: "released", 2: "released", 3: "held"}
+    assert main(["confirm", "2"]) == 0
+    capsys.readouterr()
+    assert history() == {1}
+    assert listed(capsys)[2] == "confirmed"
+
+
+def test_what_is_not_there_is_said_and_does_not_keep_the_others_back(
+    dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert [row["id"] for row in told(capsys, "list")] == [9, 8, 7]
-    assert [row["id"] for row in told(capsys, "list", "--event", "concert", "--reason", "hundredth")] == [8]
-    assert [row["id"] for row in told(capsys, "list", "--most", "1")] == [9]
-    assert told(capsys, "list", "--state", "released") == []
-    assert quarantine.main(["list", "--event", "concert"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == [
-        "8",
-        "2027-03-01",
-        "12:01:00",
-        "held",
-        "2.50",
-        "USD",
-        "hundredth",
-        "concert",
-        "mock",
-        "101",
-    ]
-    assert quarantine.main(["list", "--event", "nothing"]) == 0
-    assert capsys.readouterr().out == "no price like that is in quarantine\n"
+    assert main(["release", "99", "3"]) == 2
+    said = capsys.readouterr()
+    assert "conscope: 99 is not in quarantine" in said.err
+    assert "3 is released" in said.out
 
 
-def test_a_release_enters_the_history_and_is_taken_back(
-    connection: psycopg.Connection[Any], capsys: pytest.CaptureFixture[str]
+def test_a_database_without_tables_is_answered_with_a_sentence(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = "SELECT id, total_price::float8 FROM price_history"
-    assert [row["state"] for row in told(capsys, "release", "8", "9")] == ["released", "released"]
-    assert connection.execute(f"{history} ORDER BY id").fetchall() == [(8, 2.5), (9, 3.0)]
-    assert [row["state"] for row in told(capsys, "confirm", "8")] == ["confirmed"]
-    assert connection.execute(history).fetchall() == [(9, 3.0)]
-    assert [row["id"] for row in told(capsys, "list")] == [7]
-
-
-def test_an_unknown_number_changes_nothing(
-    connection: psycopg.Connection[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert quarantine.main(["release", "8", "99"]) == 2
-    assert "there is no price 99 in quarantine; nothing was changed" in capsys.readouterr().err
-    assert connection.execute("SELECT count(*) FROM price_history").fetchone() == (0,)
-    assert [row["state"] for row in told(capsys, "list")] == ["held"] * 3
-
-
-def test_what_it_cannot_do_it_says_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert quarantine.main(["list"]) == 1
-    assert "run python -m sinks.schema" in capsys.readouterr().err
-    monkeypatch.setenv("POSTGRES_PORT", "1")
-    settings.load.cache_clear()
-    assert quarantine.main(["list"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("conscope: Postgres:")
-    assert error.count("\n") == 1
-    with pytest.raises(SystemExit):
-        quarantine.main(["list", "--most", "0"])
+    for name, value in database.environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["list"]) == 1
+    assert "python -m sinks.schema" in capsys.readouterr().err

@@ -23,10 +23,12 @@
   }
 
   Object.assign(window.dash_clientside.conscope, {
-    // The event to begin with, while none is chosen or the chosen one is not known.
-    begin: function (found, chosen) {
+    // Sets the event to begin with, while none is chosen or the chosen one is not known. Not as an output: then whatever
+    // needs the event would wait for every search.
+    begin: function (found, chosen, name) {
       const needed = found && found.first && (!chosen || chosen === found.lost);
-      return needed ? found.first : window.dash_clientside.no_update;
+      if (needed) window.dash_clientside.set_props(name, { value: found.first });
+      return window.dash_clientside.no_update;
     },
 
     // The stretch of time that is shown: a button's, or that of a zoom by hand; and the button that is pressed.

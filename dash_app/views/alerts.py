@@ -116,7 +116,7 @@ def now_id(rule: object) -> dict[str, Any]:
 
 def rule_now(row: dict[str, Any], zone: str) -> list[Any]:
     """Where the price is, where it would have to be, and what the rule has told so far."""
-    return [*_now(row, zone), html.Div(_facts(row, zone), className="facts")]
+    return [*_now(row, zone), html.Div(_facts(row, zone), className="rule-facts")]
 
 
 def _now(row: dict[str, Any], zone: str) -> list[Any]:

@@ -94,7 +94,7 @@ def _why(view: View) -> Any:
     choice = dmc.Select(id=here.WHY_EVENT, data=[], label="Event", placeholder="The latest", clearable=True, searchable=True,
                         display="none")  # fmt: skip
     return dmc.Drawer(
-        [choice, html.Div(skeleton(5), id=here.WHY_PANEL, className="why")],
+        [choice, html.Div(skeleton(5), id=here.WHY_PANEL, className="rule-why")],
         id=here.WHY_DRAWER, title="Why?", position="right", size="min(520px, 100%)", opened=view.one("why") is not None,
         keepMounted=True, closeButtonProps=named("Close"), className="alerts-drawer",
     )  # fmt: skip

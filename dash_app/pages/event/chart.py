@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from dash_app import ids
@@ -58,11 +58,12 @@ def _register_filters(app: Dash, services: Services) -> None:
     @keeps
     def sections(
         chosen: str | None, words: str | None, _slow: int | None, known: list[Any], picked: list[str] | None
-    ) -> tuple[Any, Any]:
+    ) -> Any:
         event, names = required(chosen), ["" if name == NO_SECTION else name for name in picked or []]
         found = event_sections(database, event, (words or "").strip(), names)
         data = [{"value": name or NO_SECTION, "label": name or "No section"} for name in found]
-        return data if data != known else no_update, _kept(picked, data)
+        _keep(here.SECTIONS, picked, data)
+        return data if data != known else no_update
 
     @keeps
     def makers(
@@ -71,24 +72,19 @@ def _register_filters(app: Dash, services: Services) -> None:
         event = required(chosen)
         data = [{"value": name, "label": source_name(name)} for name in event_sources(database, event)]
         money = currencies(database, event)
-        return (
-            data if data != known else no_update, _kept(picked, data),
-            money if money != coins else no_update, len(money) < 2,
-        )  # fmt: skip
+        _keep(here.SOURCES, picked, data)
+        return data if data != known else no_update, money if money != coins else no_update, len(money) < 2
 
     app.callback(
         Output(here.SECTIONS, "data"),
-        Output(here.SECTIONS, "value", allow_duplicate=True),
         Input(here.EVENT, "value"),
         Input(here.SECTIONS, "searchValue"),
         Input(ids.SLOW, "n_intervals"),
         State(here.SECTIONS, "data"),
         State(here.SECTIONS, "value"),
-        prevent_initial_call="initial_duplicate",
     )(sections)
     app.callback(
         Output(here.SOURCES, "data"),
-        Output(here.SOURCES, "value", allow_duplicate=True),
         Output(here.CURRENCY, "data"),
         Output(here.CURRENCY_BOX, "hidden"),
         Input(here.EVENT, "value"),
@@ -96,7 +92,6 @@ def _register_filters(app: Dash, services: Services) -> None:
         State(here.SOURCES, "data"),
         State(here.SOURCES, "value"),
         State(here.CURRENCY, "data"),
-        prevent_initial_call="initial_duplicate",
     )(makers)
 
 
@@ -164,8 +159,10 @@ def _register_chart(app: Dash, services: Services) -> None:
     )
 
 
-def _kept(chosen: Sequence[str] | None, data: list[dict[str, str]]) -> Any:
-    """What stays chosen of the new options; untouched when nothing is lost."""
+def _keep(part: str, chosen: Sequence[str] | None, data: list[dict[str, str]]) -> None:
+    """Take out what is chosen and not among the new options. Not as an output: then the chart would wait for every
+    search, and Dash forgets what was chosen meanwhile."""
     known = {option["value"] for option in data}
     kept = [name for name in chosen or [] if name in known]
-    return no_update if kept == list(chosen or []) else kept
+    if kept != list(chosen or []):
+        set_props(part, {"value": kept})

@@ -55,9 +55,10 @@ def register(app: Dash, database: Database) -> None:
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(  # there, because an answer may be on its way while somebody chooses
         ClientsideFunction("conscope", "begin"),
-        Output(here.EVENT, "value", allow_duplicate=True),
+        Output(here.BEGUN, "data"),
         Input(here.FIRST, "data"),
         State(here.EVENT, "value"),
+        State(here.EVENT, "id"),
         prevent_initial_call=True,
     )
     app.callback(

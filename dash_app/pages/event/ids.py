@@ -1,6 +1,6 @@
 """Names of the event page's parts."""
 
-EVENT, EVENT_HEAD, FIRST = "event", "event-head", "event-first"
+EVENT, EVENT_HEAD, FIRST, BEGUN = "event", "event-head", "event-first", "event-begun"
 FIGURES = "key-figures"
 WINDOW, METRIC, BASIS, ALIGN = "window", "metric", "event-basis", "event-align"
 RANGE, SPAN = "event-range", "event-span"

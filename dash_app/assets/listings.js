@@ -36,6 +36,12 @@
     },
   };
 
+  // The grid's Dash component sets a source of its own when it is ready, which on a busy machine is after ours.
+  function feed(api) {
+    if (api.isDestroyed() || api.getGridOption("datasource") === rows) return;
+    api.setGridOption("datasource", rows);
+  }
+
   // On a phone two columns say it all, in taller rows.
   function fit(api) {
     const narrow = document.getElementById("now-grid").clientWidth < 620;
@@ -51,6 +57,7 @@
   function attach(api) {
     Object.assign(look, { api: api, narrow: null, failed: false });
     fit(api);
+    setTimeout(() => feed(api), 200);
     api.addEventListener("gridSizeChanged", () => fit(api));
     api.addEventListener("sortChanged", () => {
       dash.set_props("now-sort", { data: sortOf(api.getColumnState().filter((column) => column.sort)) });
@@ -114,6 +121,7 @@
     refresh: function (token) {
       const api = look.api;
       if (!token || !api || api.isDestroyed() || token[0] !== look.asked.event) return dash.no_update;
+      feed(api);
       if (token[1] !== look.version || look.failed || dash.callback_context.triggered_id === "slow") {
         look.version = token[1];
         look.failed = false;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,7 @@ def test_every_question_is_noted_before_and_after_it(bench: Bench) -> None:
         bench.watch,
         60.0,
         clock=bench.clock,
+        draw=lambda: 1.0,
         note=lambda asking: noted.append((asking, bench.source.ledger.spent)),
     )
     bench.watch.follow("a")
@@ -83,7 +85,9 @@ def test_the_first_call_waits_for_its_time(bench: Bench) -> None:
     bench.source.budget = Budget(5000, 1 / 30)
     bench.source.__post_init__()
     bench.watch.follow("a")
-    bench.poller = Poller(bench.source, bench.watch, 60.0, clock=bench.clock, not_before=bench.clock.now + 30)
+    bench.poller = Poller(
+        bench.source, bench.watch, 60.0, clock=bench.clock, draw=lambda: 1.0, not_before=bench.clock.now + 30
+    )
     bench.run(29)
     assert bench.source.looks == []
     bench.run(3)
@@ -260,11 +264,12 @@ def test_a_feed_is_one_target_whose_events_are_linked_as_any_others(bench: Bench
                        "event_date": {"from": "at", "time_zone": "UTC"}},
         },
         lambda name: None,
+        now=lambda: datetime.fromtimestamp(bench.clock(), UTC), sleep=bench.clock.sleep,
     )  # fmt: skip
     rows = [{"id": "7", "name": "Nora Vale", "at": "2027-06-01T20:00:00", "price": 12}, {"id": "8", "price": 13}]
     site.play(Page(body={"rows": rows}))
     bench.watch.event_of = lambda one: "other-77"
-    bench.poller = Poller(feed, bench.watch, 60.0, clock=bench.clock)
+    bench.poller = Poller(feed, bench.watch, 60.0, clock=bench.clock, draw=lambda: 1.0)
     bench.run(130)
     assert bench.events == ["other-77", "partner-8"] * 3, "one that is described is matched, another is its own event"
     assert (bench.status.source, bench.status.watched, bench.status.priced) == ("partner", 1, 1)

@@ -233,6 +233,11 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
                 log_times.append(message.timestamp()[1])
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._at_end = message.offset()
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise TopicChanged(
+                    f"the topic {self._source.topic} no longer has message {self._next} of partition {self._partition}, the "
+                    "next to read: it was made again, or retention removed what was not read yet; start again to see which"
+                ) from KafkaException(error)
             elif error.fatal() or (not error.retriable() and error.code() not in _PASSING):
                 raise KafkaException(error)
         idle_since = None

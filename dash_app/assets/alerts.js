@@ -29,14 +29,16 @@ window.dashMantineFunctions.alertsAsFound = (list) => list.options;
   let asked = { number: 0, key: "", at: 0 };
   let answered = 0;
   let latest = null;
+  let typing = null;
+  const TYPING = 350; // milliseconds without a key, before a trial; what is saved is at any time what stands in the form
 
   // Asks for the latest of what was typed, unless an answer is still to come (or has not for 20 seconds).
-  function ask() {
+  function send() {
     const key = JSON.stringify(latest);
     const free = answered === asked.number || Date.now() - asked.at > 20000;
-    if (latest === null || key === asked.key || !free) return dash().no_update;
+    if (latest === null || key === asked.key || !free) return;
     asked = { number: asked.number + 1, key: key, at: Date.now() };
-    return Object.assign({ number: asked.number }, latest);
+    dash().set_props("alerts-asked", { data: Object.assign({ number: asked.number }, latest) });
   }
 
   dash().conscope_alerts = {
@@ -64,14 +66,15 @@ window.dashMantineFunctions.alertsAsFound = (list) => list.options;
     typed: function (opened, zone, scheme, far, edited, ...values) {
       latest = opened ? { values: values, zone: zone, scheme: scheme, far: far ? far.click : 0 } : null;
       if (!opened) asked.key = "";
-      return ask();
+      clearTimeout(typing);
+      typing = setTimeout(send, TYPING);
+      return dash().no_update;
     },
 
     answered: function (answer) {
       if (!answer) return;
       answered = answer.number;
-      const next = ask();
-      if (next !== dash().no_update) dash().set_props("alerts-asked", { data: next });
+      send();
     },
 
     // The price that the trial's answer suggests.

@@ -46,6 +46,16 @@ window.dash_clientside.conscope = {
     return search;
   },
 
+  // The choices that were found, and what is chosen among them: it may not be, when the answer is to an earlier question.
+  listed: function (found, value, shown) {
+    if (!found) return window.dash_clientside.no_update;
+    const there = new Set(found.map((option) => option.value));
+    const chosen = new Set([value].flat().filter((one) => one && !there.has(one)));
+    const choices = (shown || []).filter((option) => chosen.has(option.value)).concat(found);
+    const same = JSON.stringify(choices) === JSON.stringify(shown);
+    return same ? window.dash_clientside.no_update : choices;
+  },
+
   // Hidden while the server answers our ticks; six unanswered ones are nine seconds.
   offline: function (tick, answered) {
     return !(tick && tick - (answered || 0) > 6);

@@ -4,7 +4,7 @@
 (function () {
   const dash = window.dash_clientside;
   const cell = (...parts) => window.React.createElement(...parts);
-  const look = { api: null, asked: {}, version: null, failed: false, narrow: null };
+  const look = { api: null, asked: {}, version: null, failed: false, narrow: null, number: 0 };
   const wide = ["section", "row", "seat", "tickets", "fees", "than", "source", "seen", "link"];
   const sortOf = (model) => (model.length ? (model[0].sort === "desc" ? "-" : "") + model[0].colId : "price");
   const open = (key) => dash.set_props("now-listing", { data: key });
@@ -21,6 +21,7 @@
 
   const rows = {
     getRows: async function (block) {
+      const number = ++look.number; // an answer to an earlier question may come after
       const view = new URLSearchParams({ by: sortOf(block.sortModel), start: block.startRow, end: block.endRow });
       if (look.version) view.set("version", look.version);
       Object.entries(look.asked).forEach(([name, value]) => [value].flat().forEach((one) => view.append(name, one)));
@@ -28,7 +29,7 @@
         const answer = await (await fetch("/event/listings?" + view)).json();
         if (answer.away) throw new Error("away");
         block.successCallback(answer.rows, answer.total);
-        say(answer, look.narrow ? 68 : 46);
+        if (number === look.number) say(answer, look.narrow ? 68 : 46);
       } catch {
         look.failed = true; // a tick asks again
         block.failCallback();

@@ -20,6 +20,7 @@ from dash_app.pages.alerts import ids as here
 from dash_app.pages.alerts.changes import channel_names, sentence
 from dash_app.pages.alerts.fields import BLANK, columns, prop, unfinished, values
 from dash_app.pages.alerts.ids import field
+from dash_app.shell import search
 from dash_app.shell.guard import keeps
 from dash_app.text import source_name, symbol
 from dash_app.views import alerts as views
@@ -162,7 +163,7 @@ def register(app: Dash, services: Services) -> None:
 def event_search(app: Dash, database: Database, part: str) -> None:
     """Let a select find events by typing: its choices are what was found, and what is chosen."""
 
-    def search(words: str | None, chosen: str | None, shown: list[dict[str, str]] | None) -> Any:
+    def look(words: str | None, chosen: str | None, shown: list[dict[str, str]] | None) -> Any:
         labels = {option["value"]: option["label"] for option in shown or []}
         if chosen and words == labels.get(chosen):
             if ctx.triggered_id is not None and len(labels) > 1:
@@ -177,4 +178,7 @@ def event_search(app: Dash, database: Database, part: str) -> None:
             raise PreventUpdate from None
         return no_update if found == shown else found
 
-    app.callback(Output(part, "data"), Input(part, "searchValue"), Input(part, "value"), State(part, "data"))(search)
+    app.callback(
+        Output(search.found(part), "data"), Input(part, "searchValue"), Input(part, "value"), State(part, "data")
+    )(look)
+    search.register(app, part)

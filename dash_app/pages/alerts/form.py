@@ -13,6 +13,7 @@ from dash_app.page import View
 from dash_app.pages.alerts import ids as here
 from dash_app.pages.alerts.fields import BLANK
 from dash_app.pages.alerts.ids import field
+from dash_app.shell.search import searched
 from dash_app.views.aria import DECORATION, named
 from dash_app.views.controls import segments
 
@@ -36,7 +37,6 @@ _REARMS = [
     ("cooldown", "After a while"), ("margin", "When the price has gone back"), ("lower", "Only if lower still"),
 ]  # fmt: skip
 _CHART: Any = {"displayModeBar": False, "responsive": True}
-TYPING = 350  # milliseconds without a key, before a trial
 
 
 def drawer(view: View) -> Any:
@@ -106,8 +106,8 @@ def _when(name: str, *children: Any) -> Any:
 def _scope(v: dict[str, Any]) -> list[Any]:
     return [
         segments(field("scope"), _SCOPES, v["scope"], "Which events"),
-        _when("event", dmc.Select(
-            id=field("event"), value=v["event"], data=[], label="Event", searchable=True, clearable=True,
+        _when("event", searched(
+            field("event"), value=v["event"], data=[], label="Event", clearable=True,
             placeholder="Type a name, a venue or a city's arena", nothingFoundMessage="No event of that name",
             filter={"function": "alertsAsFound"}, maxDropdownHeight=320, limit=40,
         )),
@@ -154,8 +154,8 @@ def _delivery(v: dict[str, Any]) -> list[Any]:
         html.Div([
             _switch(v, "quiet", "Quiet hours"),
             _when("quiet", html.Div([
-                dmc.TimeInput(id=field("quiet_from"), value=v["quiet_from"], label="From", debounce=TYPING),
-                dmc.TimeInput(id=field("quiet_to"), value=v["quiet_to"], label="To", debounce=TYPING),
+                dmc.TimeInput(id=field("quiet_from"), value=v["quiet_from"], label="From"),
+                dmc.TimeInput(id=field("quiet_to"), value=v["quiet_to"], label="To"),
             ], className="pair"), html.P(id=here.QUIET_NOTE, className="note")),
         ]),
         _whole(v, "digest", "At most one message in … minutes (0: each alert at once)", 0, 10_080),
@@ -192,16 +192,16 @@ def _more(v: dict[str, Any]) -> list[Any]:
 
 
 def _words(v: dict[str, Any], name: str, label: str, **more: Any) -> Any:
-    return dmc.TextInput(id=field(name), value=v[name], label=label, debounce=TYPING, **more)
+    return dmc.TextInput(id=field(name), value=v[name], label=label, **more)
 
 
 def _whole(v: dict[str, Any], name: str, label: str, low: int, high: int) -> Any:
     return dmc.NumberInput(id=field(name), value=v[name], label=label, min=low, max=high, allowDecimal=False,
-                           allowNegative=False, debounce=TYPING, className="number-field")  # fmt: skip
+                           allowNegative=False, className="number-field")  # fmt: skip
 
 
 def _amount(v: dict[str, Any], name: str, label: str, **more: Any) -> Any:
-    return dmc.NumberInput(id=field(name), value=v[name], label=label, decimalScale=2, allowNegative=False, debounce=TYPING,
+    return dmc.NumberInput(id=field(name), value=v[name], label=label, decimalScale=2, allowNegative=False,
                            hideControls=True, className="number-field", **more)  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dash_app.loaders.alerts import STATES
 from dash_app.page import View
 from dash_app.pages.alerts import form
 from dash_app.pages.alerts import ids as here
+from dash_app.shell.search import searched
 from dash_app.views import alerts as views
 from dash_app.views.aria import named
 from dash_app.views.cards import card, skeleton
@@ -70,9 +71,8 @@ def _log(view: View) -> Any:
     filters = [
         dmc.NumberInput(id=here.LOG_RULE, value=_number(view.one("of")), placeholder="Any rule", prefix="#", min=1,
                         allowDecimal=False, hideControls=True, debounce=300, label="Rule"),
-        dmc.Select(id=here.LOG_EVENT, value=view.one("event-of"), data=[], placeholder="Any event", clearable=True,
-                   searchable=True, label="Event", nothingFoundMessage="No event of that name",
-                   filter={"function": "alertsAsFound"}),
+        searched(here.LOG_EVENT, value=view.one("event-of"), data=[], placeholder="Any event", clearable=True, label="Event",
+                 nothingFoundMessage="No event of that name", filter={"function": "alertsAsFound"}),
         dmc.Select(id=here.LOG_STATE, value=view.one("delivery", list(views.DELIVERY)), data=states, placeholder="Any state",
                    clearable=True, label="State"),
     ]  # fmt: skip

@@ -46,7 +46,7 @@ def register(app: Dash, services: Services) -> None:
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(
         ClientsideFunction("conscope_alerts", "typed"),
-        Output(here.ASKED, "data"),
+        Output(here.ASKED, "data"),  # is set later; without an output Dash would miss the parts on other pages
         Input(here.DRAWER, "opened"),
         Input(ids.ZONE, "data"),
         Input(ids.SCHEME, "data"),

@@ -16,6 +16,7 @@ from dash_app.loaders import currencies, event_sections, event_sources, snapshot
 from dash_app.page import Services
 from dash_app.pages.event import ids as here
 from dash_app.pages.event.prices import NO_SECTION, Asked, shown
+from dash_app.shell import search
 from dash_app.shell.guard import keeps, required
 from dash_app.text import source_name
 from dash_app.views.cards import nothing
@@ -76,13 +77,14 @@ def _register_filters(app: Dash, services: Services) -> None:
         return data if data != known else no_update, money if money != coins else no_update, len(money) < 2
 
     app.callback(
-        Output(here.SECTIONS, "data"),
+        Output(search.found(here.SECTIONS), "data"),
         Input(here.EVENT, "value"),
         Input(here.SECTIONS, "searchValue"),
         Input(ids.SLOW, "n_intervals"),
         State(here.SECTIONS, "data"),
         State(here.SECTIONS, "value"),
     )(sections)
+    search.register(app, here.SECTIONS)
     app.callback(
         Output(here.SOURCES, "data"),
         Output(here.CURRENCY, "data"),

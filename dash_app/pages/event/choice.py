@@ -13,6 +13,7 @@ from dash_app import ids
 from dash_app.database import Database
 from dash_app.loaders import find_event, find_events, recent_events
 from dash_app.pages.event import ids as here
+from dash_app.shell import search
 from dash_app.shell.guard import keeps, required
 from dash_app.views.head import event_head, event_options
 
@@ -28,7 +29,7 @@ def register(app: Dash, database: Database) -> None:
         typed = ctx.triggered_id == here.EVENT
         if shown and not typed and (is_open or ctx.triggered_id == ids.PRICES):
             raise PreventUpdate  # the list must not move under a hand, nor be asked for at every tick
-        data, first = _choices(database, _searched(words, chosen, shown), [chosen] if chosen else [])
+        data, first = _choices(database, _searched(words, shown), [chosen] if chosen else [])
         lost = chosen and all(option["value"] != chosen for option in data)
         return data if data != shown else no_update, {"first": first, "lost": chosen if lost else None}
 
@@ -43,7 +44,7 @@ def register(app: Dash, database: Database) -> None:
         return event_head(event.row(0, named=True), zone or "UTC") if event.height else no_update
 
     app.callback(
-        Output(here.EVENT, "data"),
+        Output(search.found(here.EVENT), "data"),
         Output(here.FIRST, "data"),
         Input(ids.PRICES, "data"),
         Input(ids.SLOW, "n_intervals"),
@@ -52,6 +53,8 @@ def register(app: Dash, database: Database) -> None:
         State(here.EVENT, "value"),
         State(here.EVENT, "dropdownOpened"),
     )(options)
+    for part in (here.EVENT, here.COMPARE):
+        search.register(app, part)
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(  # there, because an answer may be on its way while somebody chooses
         ClientsideFunction("conscope", "begin"),
@@ -62,7 +65,7 @@ def register(app: Dash, database: Database) -> None:
         prevent_initial_call=True,
     )
     app.callback(
-        Output(here.COMPARE, "data"),
+        Output(search.found(here.COMPARE), "data"),
         Input(here.COMPARE, "searchValue"),
         Input(here.COMPARE, "value"),
         Input(ids.SLOW, "n_intervals"),
@@ -86,7 +89,7 @@ def _choices(
     return event_options(events, short=short), str(events["event_id"][0]) if events.height else None
 
 
-def _searched(words: str | None, chosen: str | None, shown: Sequence[dict[str, str]] | None) -> str:
+def _searched(words: str | None, shown: Sequence[dict[str, str]] | None) -> str:
     """What a person looks for. The field holds the name of the chosen event, too, which is no search."""
-    labels = {option["label"] for option in shown or [] if option["value"] == chosen}
+    labels = {option["label"] for option in shown or []}
     return "" if not words or words in labels else words.strip()

@@ -14,6 +14,7 @@ from dash_app.pages.event import ids as here
 from dash_app.pages.event import now
 from dash_app.pages.event.prices import MOST_EVENTS
 from dash_app.pages.event.span import PRESETS, USUAL
+from dash_app.shell.search import searched
 from dash_app.views.aria import named
 from dash_app.views.cards import card, skeleton
 from dash_app.views.controls import multi, segments
@@ -48,8 +49,8 @@ def layout(view: View) -> Any:
 
 
 def _hero(view: View) -> Any:
-    choice = dmc.Select(
-        id=here.EVENT, value=view.one("event"), label="Event", searchable=True, debounce=200,
+    choice = searched(
+        here.EVENT, value=view.one("event"), label="Event",
         data=[], limit=100, allowDeselect=False, maxDropdownHeight=420,
         nothingFoundMessage="No event of that name", placeholder="Search events", size="md", checkIconPosition="right",
     )  # fmt: skip
@@ -97,9 +98,8 @@ def _chart_card(view: View) -> Any:
 
 def _searched(name: str, label: str, placeholder: str, value: list[str], most: int) -> Any:
     """Some of very many: the server looks for what is typed."""
-    return dmc.MultiSelect(id=name, label=label, placeholder=placeholder, data=value, value=value, searchable=True,
-                           clearable=True, hidePickedOptions=True, maxValues=most, limit=200, debounce=200,
-                           nothingFoundMessage="None of that name")  # fmt: skip
+    return searched(name, dmc.MultiSelect, label=label, placeholder=placeholder, data=value, value=value, clearable=True,
+                    hidePickedOptions=True, maxValues=most, limit=200, nothingFoundMessage="None of that name")  # fmt: skip
 
 
 def _changes_card(view: View) -> Any:

@@ -164,7 +164,8 @@ def _grid(query: Query) -> Any:
         {**column, "sort": "desc" if down else "asc"} if column["field"] == by else column for column in _COLUMNS
     ]
     options = {
-        "rowHeight": 46, "headerHeight": 40, "cacheBlockSize": 100, "maxBlocksInCache": 5, "maxConcurrentDatasourceRequests": 1,
+        # A request of the grid's Dash component, which nobody answers, may come before ours: it must not be in the way.
+        "rowHeight": 46, "headerHeight": 40, "cacheBlockSize": 100, "maxBlocksInCache": 5, "maxConcurrentDatasourceRequests": -1,
         "infiniteInitialRowCount": 8, "blockLoadDebounceMillis": 60, "theme": {"function": _THEME}, "suppressMultiSort": True,
         "suppressDragLeaveHidesColumns": True, "animateRows": False, "tooltipShowDelay": 400,
         "localeText": {"noRowsToShow": "No listing matches. Clear the filters, or ask for fewer tickets together."},

@@ -100,7 +100,8 @@ def _grid(query: Query) -> Any:
         {**column, "sort": "desc" if down else "asc"} if column["field"] == by else column for column in _COLUMNS
     ]
     options = {
-        "rowHeight": 58, "headerHeight": 40, "cacheBlockSize": 50, "maxBlocksInCache": 6, "maxConcurrentDatasourceRequests": 1,
+        # A request of the grid's Dash component, which nobody answers, may come before ours: it must not be in the way.
+        "rowHeight": 58, "headerHeight": 40, "cacheBlockSize": 50, "maxBlocksInCache": 6, "maxConcurrentDatasourceRequests": -1,
         "infiniteInitialRowCount": 12, "blockLoadDebounceMillis": 60, "theme": {"function": _THEME}, "suppressMultiSort": True,
         "suppressCellFocus": False, "suppressDragLeaveHidesColumns": True, "animateRows": False, "tooltipShowDelay": 400,
         "localeText": {"noRowsToShow": "No event matches. Clear the filters, or search for less."},

@@ -11,6 +11,7 @@ from dash_app.loaders.watchlist import ENTRY_STATES, LINK_KINDS
 from dash_app.page import View
 from dash_app.pages.sources import ids as here
 from dash_app.shell.pager import Pager
+from dash_app.shell.search import searched
 from dash_app.views.aria import named
 from dash_app.views.cards import card, skeleton
 from dash_app.views.controls import segments
@@ -173,9 +174,9 @@ def _relinking() -> Any:
             [
                 dcc.Store(id=here.RELINKED),
                 html.P(id=here.RELINK_TEXT),
-                dmc.Select(id=here.EVENT, label="It is this event", placeholder="Search by name, venue or date",
-                           data=[], searchable=True, nothingFoundMessage="No such event", maxDropdownHeight=300,
-                           comboboxProps={"withinPortal": True}),
+                searched(here.EVENT, label="It is this event", placeholder="Search by name, venue or date", data=[],
+                         nothingFoundMessage="No such event", maxDropdownHeight=300,
+                         comboboxProps={"withinPortal": True}),
                 html.Div(dmc.Button("It is this event", id=here.RELINK, disabled=True, className="primary"),
                          className="modal-acts"),
             ],

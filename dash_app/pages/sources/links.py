@@ -15,6 +15,7 @@ from dash_app.loaders.watchlist import LINKS, event_choices, links, watchlist
 from dash_app.pages.sources import ids as here
 from dash_app.pages.sources.changing import TOLD, NotChanged, attempt, pressed, told
 from dash_app.pages.sources.layout import LINK_PAGES
+from dash_app.shell import search
 from dash_app.shell.guard import keeps
 from dash_app.shell.pager import ROWS, said
 from dash_app.text import source_name
@@ -131,10 +132,11 @@ def register(app: Dash, database: Database, store: WatchStore) -> None:
         prevent_initial_call=True,
     )(ask)
     app.callback(
-        Output(here.EVENT, "data"),
+        Output(search.found(here.EVENT), "data"),
         Input(here.EVENT, "searchValue"),
         Input(here.RELINKED, "data"),
     )(choices)
+    search.register(app, here.EVENT)
     app.callback(Output(here.RELINK, "disabled"), Input(here.EVENT, "value"))(lambda event: not event)
     app.callback(
         *TOLD,

@@ -17,6 +17,7 @@ from types import TracebackType
 from urllib.parse import quote
 
 import psycopg
+from bytewax.errors import BytewaxRuntimeError
 
 from connectors.kafka import stop_on_sigterm
 from sinks import schema
@@ -82,10 +83,13 @@ def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
 
 
 def last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """After Bytewax's traceback, what it was about, in a sentence: the last line is the one that is read."""
+    """After Bytewax's traceback, what it was about, in a sentence: the last line is the one that is read.
+
+    Bytewax wraps what a step raised in its own errors; what that had for a cause is told by the traceback.
+    """
     sys.__excepthook__(kind, error, trace)
     first = error
-    while first.__cause__ is not None:
+    while isinstance(first, BytewaxRuntimeError) and first.__cause__ is not None:
         first = first.__cause__
     said = str(first).strip() or type(first).__name__
     print(said if said.startswith("conscope: ") else f"conscope: the flow ended: {said}", file=sys.stderr)  # noqa: T201

@@ -30,7 +30,7 @@ def register(app: Dash, offers: SharedOffers) -> None:
     """Register the question whether anything changed, and the cards."""
 
     @keeps
-    def changed(_token: str | None, _slow: int | None, chosen: str | None, shown: list[str] | None) -> Any:
+    def changed(_beat: int | None, chosen: str | None, shown: list[str] | None) -> Any:
         event = required(chosen)
         version = offers.get(event).version
         known = shown[1] if shown and shown[0] == event else None
@@ -70,10 +70,10 @@ def register(app: Dash, offers: SharedOffers) -> None:
         shown = f", the {MOST_SAME} with most to save" if groups.height > MOST_SAME else ""
         return same_list(groups, found), more + shown if groups.height else "\u00a0"
 
+    # At every tick, and not only when the tick brought news: what is shared may be a moment older than the news.
     app.callback(
         Output(here.TOKEN, "data"),
-        Input(ids.PRICES, "data"),
-        Input(ids.SLOW, "n_intervals"),
+        Input(ids.TICK, "n_intervals"),
         Input(page.EVENT, "value"),
         State(here.TOKEN, "data"),
     )(changed)

@@ -125,6 +125,8 @@ class _Partition(StatefulSinkPartition[Item, None]):
         if barrier or self._lake.waiting > _MOST_ROWS:
             self._held.flush()
             self._lake.flush()
+        else:
+            self._lake.tidy()  # never while a barrier waits, and with it the whole flow
 
 
 class LakeWriter:
@@ -140,6 +142,7 @@ class LakeWriter:
         self._keep_seconds = keep_seconds
         self._frames: list[pl.DataFrame] = []
         self._durable: dict[tuple[str, int, int], int] = {}
+        self._untidy: set[str] = set()
         self.waiting = 0
         directory.mkdir(parents=True, exist_ok=True)
         for folder in directory.glob("day=*"):
@@ -181,8 +184,16 @@ class LakeWriter:
                 self._put(self._directory / day, name, fresh.select(LAKE_COLUMNS))
                 self._durable[day, stream, partition] = name.last
         self._frames, self.waiting = [], 0
-        for day in rows["day"].unique():
-            self._compact(self._directory / day)
+        self._untidy.update(rows["day"].unique())
+
+    def tidy(self) -> bool:
+        """Join the small files of one partition, if there are many of a day that was written to; True: call again."""
+        while self._untidy:
+            day = self._untidy.pop()
+            if self._compact(self._directory / day):
+                self._untidy.add(day)
+                return True
+        return False
 
     def _put(self, folder: Path, name: Name, rows: pl.DataFrame, row_group: int | None = None) -> None:
         if not folder.exists():
@@ -190,10 +201,10 @@ class LakeWriter:
             _sync(self._directory)
         _write(folder, str(name), rows, row_group)
 
-    def _compact(self, folder: Path) -> None:
-        """Join a partition's small files once there are many. The joined file's name covers theirs, so that readers
-        and restarts ignore the old ones from the moment it appears. Its rows stand event by event, as most readers ask
-        for one event; no reader may depend on that."""
+    def _compact(self, folder: Path) -> bool:
+        """Join a partition's small files once there are many, and say whether there were. The joined file's name covers
+        theirs, so that readers and restarts ignore the old ones from the moment it appears. Its rows stand event by
+        event, as most readers ask for one event; no reader may depend on that."""
         for run in _small_runs(current_files(folder.glob("*.parquet"))):
             if len(run) < _MERGE_AT:
                 continue
@@ -201,7 +212,9 @@ class LakeWriter:
             first, last = Name.of(run[0]), Name.of(run[-1])
             name = Name(first.stream, first.partition, first.first, last.last)
             self._put(folder, name, rows.sort("event_id", "timestamp", "id"), _ROW_GROUP)
+            return True
         self._sweep(folder)
+        return False
 
     def _sweep(self, folder: Path) -> None:
         """Remove files that a joined one covers, once no reader that looked before it appeared can still want them."""

@@ -81,6 +81,8 @@ class Log:
         doubts.add([rows.frame([{**_row(row), "reason": row["doubted"]} for row in held])])
         doubts.flush()
         writer.flush()
+        while writer.tidy():
+            pass
 
     def whole(self) -> pl.DataFrame:
         """The event's accepted prices as Postgres has them."""

@@ -26,6 +26,13 @@ from tests.unit.sinks import rows
 DAY = timedelta(days=1)
 
 
+def settle(writer: LakeWriter) -> None:
+    """Write what was taken, and join what there is to join."""
+    writer.flush()
+    while writer.tidy():
+        pass
+
+
 def expected(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
     """What the lake must hold for some rows."""
     return rows.frame(given_rows).with_columns(to_units(*MONEY)).select(LAKE_COLUMNS).sort("id")
@@ -47,7 +54,7 @@ def write(directory: Path, given_rows: list[dict[str, Any]]) -> None:
     """One batch, by a process of its own."""
     writer = LakeWriter(directory / "prices", keep_seconds=0)
     writer.add([rows.frame(given_rows)])
-    writer.flush()
+    settle(writer)
 
 
 # --- each row once
@@ -109,7 +116,7 @@ def test_the_lake_holds_each_row_once_whatever_the_cuts_and_crashes(
                 if batch:
                     writer.add([rows.frame(batch)])
                 if flush:
-                    writer.flush()
+                    settle(writer)
         assert_frame_equal(held(directory), expected(log))
         assert scrap(directory) == []
         for path in lake.files(directory):
@@ -153,9 +160,9 @@ def test_the_highest_numbers_fit(tmp_path: Path) -> None:
 
 def test_nothing_taken_is_nothing_written(tmp_path: Path) -> None:
     writer = LakeWriter(tmp_path / "prices", keep_seconds=0)
-    writer.flush()
+    settle(writer)
     writer.add([rows.frame([])])
-    writer.flush()
+    settle(writer)
     assert list(tmp_path.rglob("*.*")) == []
 
 
@@ -209,9 +216,9 @@ def test_what_could_not_be_written_is_written_at_the_next_try(tmp_path: Path, mo
 
     monkeypatch.setattr(LakeWriter, "_put", full)
     with pytest.raises(OSError, match="No space left"):
-        writer.flush()
+        settle(writer)
     monkeypatch.undo()
-    writer.flush()
+    settle(writer)
     assert_frame_equal(held(tmp_path), expected(given_rows))
 
 
@@ -224,7 +231,7 @@ def fill(directory: Path, files: int, start: int = 0) -> list[dict[str, Any]]:
     for number in range(start, start + files):
         batch = [rows.price(2 * number), rows.price(2 * number + 1)]
         writer.add([rows.frame(batch)])
-        writer.flush()
+        settle(writer)
         taken += batch
     return taken
 
@@ -245,7 +252,7 @@ def test_a_joined_file_finds_one_events_rows_by_its_statistics(tmp_path: Path, m
     for number in range(16):
         taken += (batch := [rows.price(4 * number + e, event_id=f"event_{e}") for e in range(4)])
         writer.add([rows.frame(batch)])
-        writer.flush()
+        settle(writer)
     (joined,) = lake.files(tmp_path)
     groups = duckdb.sql(
         "SELECT row_group_id, stats_min_value, stats_max_value FROM parquet_metadata($path)"
@@ -261,7 +268,7 @@ def test_each_partition_is_joined_by_itself(tmp_path: Path) -> None:
         batch = [rows.price(number, partition=p) for p in (0, 1)]
         taken += batch
         writer.add([rows.frame(batch)])
-        writer.flush()
+        settle(writer)
     assert [Name.of(path)[:2] for path in lake.files(tmp_path)] == [(1, 0), (1, 1)]
     assert_frame_equal(held(tmp_path), expected(taken))
 
@@ -286,7 +293,7 @@ def test_a_crash_before_the_joined_files_are_removed_shows_no_row_twice(
     again = LakeWriter(tmp_path / "prices", keep_seconds=0)
     assert scrap(tmp_path) == [], "a start leaves files that were joined"
     again.add([rows.frame([rows.price(offset) for offset in range(20, 40)])])
-    again.flush()
+    settle(again)
     assert_frame_equal(held(tmp_path), expected([rows.price(offset) for offset in range(40)]))
 
 
@@ -302,7 +309,7 @@ def test_a_large_file_between_small_ones_is_not_swallowed(tmp_path: Path, monkey
         offset += size
         taken += batch
         writer.add([rows.frame(batch)])
-        writer.flush()
+        settle(writer)
     names = [Name.of(path) for path in lake.files(tmp_path)]
     assert (1, 0, 15, 4014) in names, "the large file was joined"
     assert (1, 0, 4015, 4030) in names, "the small files after it were not joined"
@@ -525,10 +532,10 @@ def test_joined_files_stay_for_a_while_for_readers_that_hold_their_names(tmp_pat
     writer = LakeWriter(tmp_path / "prices")
     for offset in range(15):
         writer.add([rows.frame([rows.price(offset)])])
-        writer.flush()
+        settle(writer)
     view = lake.connect(tmp_path)
     writer.add([rows.frame([rows.price(15)])])
-    writer.flush()
+    settle(writer)
     assert len(lake.files(tmp_path)) == 1, "sixteen were to be joined"
     assert view.execute("SELECT count(*) FROM prices").fetchall() == [(15,)]
     assert lake.prices(tmp_path).height == 16

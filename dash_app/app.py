@@ -66,4 +66,7 @@ def create_app(settings: Settings, *, allow_remote: bool = False, published_on_l
     security.protect(server, security.content_policy(app.csp_hashes()), allow_remote=allow_remote, login=login)
     if allow_remote:  # the last address that the proxy wrote is that of who asks
         server.wsgi_app = ProxyFix(server.wsgi_app, x_for=1, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    # Dash prepares itself inside the first request, and answers a second one that comes meanwhile half prepared: with
+    # several processes and threads, a script it does not know yet.
+    server.test_client().get("/health")
     return app

@@ -1,7 +1,7 @@
 # ConScope's commands. Each makes what it needs first: .venv is filled from the lock files, once.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-services test-all lint types lock notebook bench chaos up down clean
+.PHONY: help demo test test-services test-all lint types lock audit notebook bench chaos up down clean
 
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
@@ -43,6 +43,10 @@ lock: .venv/dev ## pin the dependencies anew: requirements*.in -> requirements*.
 	@$(COMPILE) requirements.in -o requirements.txt >/dev/null
 	@$(COMPILE) requirements-extra.in -o requirements-extra.txt >/dev/null
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
+	@for name in quix earlier; do $(COMPILE) bench/$$name.in -o bench/$$name.txt >/dev/null; done
+
+audit: .venv/dev ## known vulnerabilities of the pinned packages, where the OSV database can be reached
+	@$(BIN)/python scripts/audit.py
 
 bench: .venv/dev ## events/s and latency of the whole job on real services; ARGS="--runs 5" goes to it
 	@$(BIN)/python -m bench $(ARGS)

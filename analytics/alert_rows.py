@@ -41,6 +41,9 @@ ALERT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 compare with, `channels` empty for the default one."""
 
 
+_NONE = pl.DataFrame(schema=ALERT_SCHEMA)
+
+
 def alert_id(rule: str | int, price_id: int) -> UUID:
     """The identity of an alert, a function of the rule and the price row that caused it: a replay gives the same."""
     return UUID(hashlib.md5(f"{rule}:{price_id}".encode(), usedforsecurity=False).hexdigest())
@@ -56,7 +59,11 @@ def price_drops(rows: pl.DataFrame, min_percent: float) -> pl.DataFrame:
     Returns:
         Alerts, of `ALERT_SCHEMA`.
     """
-    fired = rows.filter(rows["change_percent"] <= -round(min_percent * PERCENT))
+    changes, enough = rows["change_percent"], -round(min_percent * PERCENT)
+    least: Any = changes.min()
+    if least is None or least > enough:
+        return _NONE
+    fired = rows.filter(changes <= enough)
     ids = [str(alert_id(DEFAULT_RULE, price)) for price in fired["id"]]
     return _shape(
         fired.select(

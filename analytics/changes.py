@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from analytics.quality import Listings
+from analytics.rows import Rows
 from analytics.schema import UTC
 
 CHANGE_SCHEMA = {
@@ -43,7 +44,7 @@ Previous = tuple[int | None, int | None, int | None]
 """(price, all-in price, event time in microseconds) of the row before, or three nulls."""
 
 NOTHING: Previous = (None, None, None)
-_PREVIOUS = ("previous_price", "previous_total", "previous_timestamp")
+_WHOLE = 1_000_000  # a hundred percent
 
 
 See = Callable[[str, dict[str, Last], str, int, Last], None]
@@ -64,32 +65,22 @@ class Detected(NamedTuple):
     released: list[tuple[int, int]]
 
 
-def detect(state: State, rows: pl.DataFrame, release_after: int, see: See | None = None) -> Detected:
-    """Find each row's previous one of the same listing, in the order of the frame, and update `state` in place.
+def detect(state: State, rows: Rows, release_after: int, see: See | None = None) -> Detected:
+    """Find each row's previous one of the same listing, in the order given, and update `state` in place.
 
     A doubted row is held and leaves the state as it is, until `release_after` of a listing agree. An accepted row
     older than its listing's newest has no previous one, and leaves the state as it is, too.
 
     Args:
         state: the newest row of every listing.
-        rows: price rows with `listing`.
+        rows: price rows.
         release_after: how many doubted prices that agree are believed.
         see: is shown each accepted row that is its listing's newest, before the state has it.
     """
     previous: list[Previous] = []
     held: list[tuple[int, str]] = []
     released: list[tuple[int, int]] = []
-    places: list[Place] = []
-    facts = zip(
-        rows["event_id"].to_list(),
-        rows["listing"].to_list(),
-        rows["timestamp"].cast(pl.Int64).to_list(),
-        rows["price"].to_list(),
-        rows["total_price"].to_list(),
-        rows["quantity"].to_list(),
-        strict=True,
-    )
-    for index, (event, listing, time, price, total, quantity) in enumerate(facts):
+    for position, event, listing, time, price, total, quantity, identity in rows.facts:
         listings = state.get(event)
         if listings is None:
             listings = state[event] = Listings()
@@ -98,16 +89,18 @@ def detect(state: State, rows: pl.DataFrame, release_after: int, see: See | None
         last = listings.get(listing)
         if last is not None and last[2] <= 4 * total <= 16 * last[2]:
             place = last[4]  # the way of nearly every row
+        elif last is None and listing not in listings.runs and listings.is_full:
+            held.append((position, "too_many_listings"))
+            continue
         else:
-            places = places or _places(rows)
-            place = places[index] if last is None else last[4]
+            place = _place(rows, position) if last is None else last[4]
             reason = listings.doubt(place, last, total)
             if reason is not None:
                 run = None
                 if last is None or time >= last[0]:
-                    run = listings.persists(listing, place, time, total, rows["id"][index], release_after)
+                    run = listings.persists(listing, place, time, total, identity, release_after)
                 if run is None:
-                    held.append((index, reason))
+                    held.append((position, reason))
                     continue
                 released += [(before, run.ids[-1]) for before in run.ids[:-1]]
         if last is None:
@@ -119,17 +112,18 @@ def detect(state: State, rows: pl.DataFrame, release_after: int, see: See | None
             previous.append((last[1], last[2], last[0]))
         new = (time, price, total, quantity, place)
         if see is not None:
-            see(event, listings, listing, index, new)
+            see(event, listings, listing, position, new)
         listings[listing] = new
         if listings.runs:
             listings.runs.pop(listing, None)
     return Detected(previous, held, released)
 
 
-def _places(rows: pl.DataFrame) -> list[Place]:
-    times = rows["timestamp"].cast(pl.Int64).to_list()
-    texts = (rows[name].to_list() for name in ("section", "row", "source", "currency", "level"))
-    return list(map(Place, *texts, times))
+def _place(rows: Rows, position: int) -> Place:
+    return Place(*(rows.column(name)[position] for name in _PLACE))
+
+
+_PLACE = ("section", "row", "source", "currency", "level", "timestamp")
 
 
 def dump(state: State) -> dict[str, object]:
@@ -147,24 +141,32 @@ def _last(values: list[Any]) -> Last:
     return time, price, total, quantity, Place(*place)
 
 
-_CHANGE = pl.col("total_price") - pl.col("previous_total")
-_FOLLOWING = [
-    pl.col("previous_timestamp").cast(UTC),
-    _CHANGE.alias("change"),
-    # Whole numbers throughout: 2e18 at most, as quarantine keeps prices below a million.
-    (_CHANGE.sign() * ((_CHANGE.abs() * 2_000_000 + pl.col("previous_total")) // (2 * pl.col("previous_total")))).alias(
-        "change_percent"
-    ),
-]
-
-
 def with_changes(rows: pl.DataFrame, previous: list[Previous]) -> pl.DataFrame:
     """Add the columns of `CHANGE_SCHEMA`: each row's previous prices and the change, in money and in percent."""
-    columns = zip(*previous, strict=True) if previous else ([], [], [])
-    before = [pl.Series(name, column, dtype=pl.Int64) for name, column in zip(_PREVIOUS, columns, strict=True)]
-    return rows.hstack(before).with_columns(_FOLLOWING)
+    prices, totals, times = zip(*previous, strict=True) if previous else ((), (), ())
+    now = rows["total_price"]
+    before = pl.Series("previous_total", totals, dtype=pl.Int64)
+    percents = [None if was is None else _percent(total - was, was) for total, was in zip(now, totals, strict=True)]
+    return rows.hstack(
+        [
+            pl.Series("previous_price", prices, dtype=pl.Int64),
+            before,
+            pl.Series("previous_timestamp", times, dtype=pl.Int64).cast(UTC),
+            (now - before).alias("change"),
+            pl.Series("change_percent", percents, dtype=pl.Int64),
+        ]
+    )
+
+
+def _percent(change: int, before: int) -> int:
+    """In ten-thousandths of a percent, rounded half away from zero; of nothing, any change is none."""
+    if not change or not before:
+        return 0
+    share = (2 * abs(change) * _WHOLE + before) // (2 * before)
+    return share if change > 0 else -share
 
 
 def compare(rows: pl.DataFrame) -> pl.DataFrame:
     """Accepted price rows with the columns of `CHANGE_SCHEMA`, each compared with the one before it in the frame."""
-    return with_changes(rows, detect({}, rows, release_after=1).previous)  # whatever is doubted is believed at once
+    found = detect({}, Rows(rows), release_after=1)  # whatever is doubted is believed at once
+    return with_changes(rows, found.previous)

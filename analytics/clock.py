@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from analytics.schema import full
+
 NEVER = -(1 << 62)
 """A watermark before all time, in microseconds."""
 
@@ -31,11 +33,15 @@ class PartitionClock:
     def stamp(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Add `late`: whether the row came after the watermark had passed it. Rows must be in log order."""
         if not rows.height:
-            return rows.with_columns(late=pl.lit(False))
-        times = rows["timestamp"].to_physical()
-        late = times < times.cum_max().clip(lower_bound=self.newest) - self.lateness
-        self.newest = max(self.newest, times.max())  # type: ignore[type-var, assignment]
-        return rows.with_columns(late.alias("late"))
+            return rows.hstack([pl.Series("late", [], dtype=pl.Boolean)])
+        times = rows["timestamp"].cast(pl.Int64)
+        newest: int = max(self.newest, times.max())  # type: ignore[type-var, assignment]
+        if times.min() >= newest - self.lateness:  # type: ignore[operator]
+            late = full(value=False, dtype=pl.Boolean, length=rows.height)
+        else:
+            late = times < times.cum_max().clip(lower_bound=self.newest) - self.lateness
+        self.newest = newest
+        return rows.hstack([late.alias("late")])
 
 
 @dataclass

@@ -48,6 +48,7 @@ _NOT_A_TICKET = {
 }
 _INNOCENT: dict[str, set[str | None]] = {name: {None} for name in _NOT_A_TICKET}
 _REMEMBERED, _SHORT = 50_000, 200
+_SOME = 500  # below, to find the distinct ones costs more than to read all
 
 
 def _not_a_ticket(rows: pl.DataFrame) -> dict[str, list[str]]:
@@ -55,7 +56,8 @@ def _not_a_ticket(rows: pl.DataFrame) -> dict[str, list[str]]:
     found = {}
     for name, says in _NOT_A_TICKET.items():
         innocent = _INNOCENT[name]
-        news = {value for value in set(rows[name].to_list()) - innocent if value is not None}
+        texts = rows[name] if rows.height < _SOME else rows[name].unique()
+        news = {value for value in texts.to_list() if value is not None} - innocent
         if guilty := [value for value in news if says.search(value)]:
             found[name] = guilty
         if len(innocent) > _REMEMBERED:
@@ -78,16 +80,26 @@ def _reason(not_a_ticket: dict[str, list[str]]) -> pl.Expr:
     )  # fmt: skip
 
 
-_REASON = _reason({})
+def _plausible(rows: pl.DataFrame) -> bool:
+    """Whether the prices of all rows may be true, as far as each says itself."""
+    base, all_in, fees = (rows[name] for name in ("price", "total_price", "fees"))
+    least: Any = (base.min(), all_in.min(), fees.min() or 0)
+    most: Any = (base.max(), all_in.max())
+    return bool(least[0] > 0 and least[1] > 0 and least[2] >= 0 and max(most) <= HIGHEST_PLAUSIBLE)
 
 
 def split(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(rows that may be true, rows that cannot with their `reason`: a fact of the row alone), each in the order given."""
     not_a_ticket = _not_a_ticket(rows)
-    judged = rows.with_columns(_reason(not_a_ticket) if not_a_ticket else _REASON)
-    if judged["reason"].null_count() == judged.height:
-        return rows, judged.clear()
+    if not rows.height or (not not_a_ticket and _plausible(rows)):
+        return rows, rows.clear().hstack([pl.Series("reason", [], dtype=pl.String)])
+    judged = rows.with_columns(_reason(not_a_ticket))
     return judged.filter(pl.col("reason").is_null()).drop("reason"), judged.filter(pl.col("reason").is_not_null())
+
+
+MOST_LISTINGS = 50_000
+"""Listings that an event may have in one chain, those that are doubted among them. Arenas have at most twice as many seats;
+past it, a new listing is held and nothing of it is remembered, so that no event can fill the memory."""
 
 
 class Run(NamedTuple):
@@ -136,6 +148,11 @@ class Listings(dict[str, "Last"]):
         kept = {group: [one for one in medians if one[0] >= oldest] for group, medians in self._hourly.items()}
         self._hourly = {group: medians for group, medians in kept.items() if medians}
         self._usual = {group: _median([price for _, price in medians]) for group, medians in self._hourly.items()}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the event may have no other listing."""
+        return len(self) + len(self.runs) >= MOST_LISTINGS
 
     def doubt(self, place: Place, last: Last | None, total: int) -> str | None:
         """Why a listing's new price is doubted, or None. One within four times its last price never is."""

@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row, tuple_row
 
-from analytics import rules
+from analytics import roles, rules
 from analytics.alerts import concerns
 from analytics.rules import Definition, Rule, RuleError
 from analytics.trial import Observed, Trial, known, lowest_path, needs_history, trial
@@ -108,12 +108,14 @@ class Rules:
 
     Args:
         dsn: libpq connection string.
+        role: whose rights are enough.
 
     Raises:
         psycopg.Error: from every call, when the database is out of reach.
     """
 
     dsn: str = field(repr=False)
+    role: str | None = None
 
     def add(self, columns: dict[str, Any]) -> int:
         """Make a rule; returns its number. What the stored history knows at this moment becomes part of it.
@@ -253,7 +255,9 @@ class Rules:
         return tried, Seen(event, name, lowest_path(rule, of_event), cut)
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
-        return psycopg.connect(self.dsn, row_factory=dict_row, connect_timeout=10)
+        connection = psycopg.connect(self.dsn, row_factory=dict_row, connect_timeout=10)
+        roles.take(connection, self.role)
+        return connection
 
 
 def says(row: dict[str, Any]) -> str:

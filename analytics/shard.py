@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -19,10 +19,13 @@ import polars as pl
 from analytics import alert_rows, changes
 from analytics.alerts import Activation, Decision, DefaultRule, Judge, Standing, Verdicts
 from analytics.clock import SharedClock
+from analytics.rows import Rows
+from analytics.waiting import Waiting
 from analytics.windows import Window, Windows
 
-_VERSION = 7
+_VERSION = 8
 _BEFORE_ALL = (-(1 << 62), 0)
+_OTHERS = ("event_name", "venue", "city", "state")
 
 
 class Description(NamedTuple):
@@ -37,12 +40,12 @@ class Description(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Price rows, each with its listing's previous one (`changes.with_changes` joins the two).
+    """Price rows, each with its listing's previous one (`join` makes frames of them).
 
     `default_rule`: whether the default rule is in force for each; None when it is for all.
     """
 
-    rows: pl.DataFrame
+    rows: Rows
     previous: list[changes.Previous]
     default_rule: list[bool] | None
 
@@ -59,7 +62,7 @@ class ShardBatch:
     partitions: int
     watermark: int
     idle_since: int | None = None
-    rows: pl.DataFrame | None = None
+    rows: Rows | None = None
     rules: tuple[Activation, ...] = ()
     default_rule: tuple[tuple[int, bool], ...] = ()
 
@@ -103,20 +106,23 @@ class Shard:
         self._events: dict[str, tuple[tuple[int, int], Description]] = {}
         self._judge, self._judge_unkeyed = Judge(), Judge()
         self._default = DefaultRule({})
-        self._waiting: pl.DataFrame | None = None
+        self._waiting = Waiting()
 
     def step(self, batch: ShardBatch) -> ShardOutput:
         """Take one batch. What comes out in the end depends on each partition's log, not on how it was cut."""
         output = ShardOutput()
-        for judge in (self._judge, self._judge_unkeyed):
-            judge.activate(batch.rules)
+        if batch.rules:
+            for judge in (self._judge, self._judge_unkeyed):
+                judge.activate(batch.rules)
         self._default.told(batch.default_rule)
         if batch.rows is not None:
-            self._windows.expect(batch.rows["event_id"].to_list(), batch.partition)
-            output.events.extend(self._describe(batch.rows))
+            events = {fact[1] for fact in batch.rows.facts}
+            self._windows.expect(events, batch.partition)
+            output.events.extend(self._describe(batch.rows, events))
             self._receive(batch.rows, output)
         watermark = self._clock.advance(batch.partition, batch.partitions, batch.watermark, batch.idle_since)
-        self._take_waiting(watermark, output)
+        if (ready := self._waiting.take(watermark)) is not None:
+            self._take(self._last_unkeyed, Rows(ready), output)
         output.windows.extend(self._windows.close(self._clock))
         return output
 
@@ -133,28 +139,20 @@ class Shard:
         """An event's listings and each one's newest row, in the chain of the keyed rows or of the others."""
         return (self._last if keyed else self._last_unkeyed).get(event, {})
 
-    def _receive(self, rows: pl.DataFrame, output: ShardOutput) -> None:
-        if rows["keyed"].all():
+    def _receive(self, rows: Rows, output: ShardOutput) -> None:
+        keyed = rows.column("keyed")
+        free = [fact for fact in rows.facts if not keyed[fact[0]]]
+        if not free:
             self._take(self._last, rows, output)
             return
-        keyed, free = rows.filter("keyed"), rows.filter(~pl.col("keyed"))
-        late, in_time = free.filter("late"), free.filter(~pl.col("late"))
-        self._waiting = in_time if self._waiting is None else pl.concat([self._waiting, in_time])
-        self._take(self._last, keyed, output)
-        if late.height:  # they have no place in any order by which they could be judged
-            output.compared.append(Compared(late, [changes.NOTHING] * late.height, None))
+        self._take(self._last, rows.pick([fact for fact in rows.facts if keyed[fact[0]]]), output)
+        late = rows.column("late")
+        self._waiting.add(rows.pick([fact for fact in free if not late[fact[0]]]))
+        if without := [fact for fact in free if late[fact[0]]]:
+            # They have no place in any order by which they could be judged.
+            output.compared.append(Compared(rows.pick(without), [changes.NOTHING] * len(without), None))
 
-    def _take_waiting(self, watermark: int, output: ShardOutput) -> None:
-        if self._waiting is None:
-            return
-        passed = pl.col("timestamp").dt.timestamp("us") < watermark
-        ready = self._waiting.filter(passed).sort("timestamp", "id")
-        if ready.height:
-            waiting = self._waiting.filter(~passed)
-            self._waiting = waiting if waiting.height else None
-            self._take(self._last_unkeyed, ready, output)
-
-    def _take(self, chain: changes.State, rows: pl.DataFrame, output: ShardOutput) -> None:
+    def _take(self, chain: changes.State, rows: Rows, output: ShardOutput) -> None:
         """Take rows that are the next in their chain."""
         verdicts = Verdicts()
         judge = self._judge if chain is self._last else self._judge_unkeyed
@@ -162,43 +160,35 @@ class Shard:
         output.released.extend(found.released)
         if found.held:
             reasons = dict(found.held)
-            judged = rows.with_columns(reason=pl.Series([reasons.get(i) for i in range(rows.height)], dtype=pl.String))
-            output.held.append(judged.filter(pl.col("reason").is_not_null()))
-            rows = judged.filter(pl.col("reason").is_null()).drop("reason")
-        if rows.height:
+            held = rows.pick([fact for fact in rows.facts if fact[0] in reasons]).taken()
+            output.held.append(held.with_columns(reason=pl.Series(list(reasons.values()), dtype=pl.String)))
+            rows = rows.pick([fact for fact in rows.facts if fact[0] not in reasons])
+        if rows:
             self._windows.add(rows)
-            output.compared.append(Compared(rows, found.previous, self._default.holds(rows["id"].to_list())))
+            output.compared.append(Compared(rows, found.previous, self._default.holds([f[-1] for f in rows.facts])))
         if verdicts.alerts:
-            output.alerts.append(alert_rows.of_rules(rows, verdicts.alerts))
+            output.alerts.append(alert_rows.of_rules(rows.taken(), verdicts.alerts))
         output.decisions.extend(verdicts.decisions)
         output.standings.extend(verdicts.standings.values())
 
-    def _describe(self, rows: pl.DataFrame) -> list[Description]:
+    def _describe(self, rows: Rows, events: set[str]) -> list[Description]:
         """Keep each event's description from its newest row with a name; returns those that are new or changed."""
-        changed: dict[str, Description] = {}
-        facts = zip(
-            rows["timestamp"].cast(pl.Int64).to_list(), rows["id"].to_list(), rows["event_id"].to_list(),
-            rows["event_name"].to_list(), rows["venue"].to_list(), rows["event_date"].cast(pl.Int64).to_list(),
-            rows["city"].to_list(), rows["state"].to_list(), strict=True,
-        )  # fmt: skip
-        for time, identity, event, name, *more in facts:
-            known = self._events.get(event)
-            if known is not None and (name is None or (time, identity) <= known[0]):
-                continue
-            order = (time, identity) if name is not None else _BEFORE_ALL
-            told = Description(event, name, *more) if name is not None else Description(event, *[None] * 5)
-            self._events[event] = (order, told)
-            if known is None or known[1] != told:
-                changed[event] = told
-        return list(changed.values())
+        told = rows.once(_descriptions)
+        changed = []
+        for event in events:
+            known, (order, now) = self._events.get(event), told[event]
+            if known is None or order > known[0]:
+                self._events[event] = (order, now)
+                if known is None or known[1] != now:
+                    changed.append(now)
+        return changed
 
     def dump(self) -> bytes:
         """The state as version-tagged msgpack."""
-        waiting = None if self._waiting is None else self._waiting.write_ipc(None).getvalue()
         clock = self._clock
         return msgspec.msgpack.encode(
             (_VERSION, clock.lateness, self._release_after, self._of, clock.partitions, clock.watermark,
-             changes.dump(self._last), changes.dump(self._last_unkeyed), self._windows.dump(), self._events, waiting,
+             changes.dump(self._last), changes.dump(self._last_unkeyed), self._windows.dump(), self._events, self._waiting.dump(),
              self._judge.dump(), self._judge_unkeyed.dump(), self._default.starts)
         )  # fmt: skip
 
@@ -224,26 +214,79 @@ class Shard:
         shard._last, shard._last_unkeyed = changes.load(last), changes.load(last_unkeyed)
         shard._windows = Windows.load(windows, watermark)
         shard._events = {event: (tuple(order), Description(*told)) for event, (order, told) in events.items()}
-        shard._waiting = None if waiting is None else pl.read_ipc(waiting, use_pyarrow=False)
+        shard._waiting = Waiting.load(waiting)
         shard._judge = Judge.load(judge, lambda event: shard._last.get(event, {}))
         shard._judge_unkeyed = Judge.load(judge_unkeyed, lambda event: shard._last_unkeyed.get(event, {}))
         shard._default = DefaultRule(default)
         return shard
 
 
-def _shown(judge: Judge, verdicts: Verdicts, rows: pl.DataFrame) -> changes.See | None:
+def _descriptions(rows: Rows) -> dict[str, tuple[tuple[int, int], Description]]:
+    """Each event's newest description in a batch: (event time and id of the row that gave it, the description)."""
+    newest: dict[str, int] = {}
+    times, names = rows.column("timestamp"), rows.column("event_name")
+    for position, (event, name) in enumerate(zip(rows.column("event_id"), names, strict=True)):
+        best = newest.get(event)
+        if best is None or (name is not None and (names[best] is None or times[position] >= times[best])):
+            newest[event] = position  # of two that were observed at once, the later message
+    dates = rows.column("event_date")
+    found = rows.frame[["id", *_OTHERS]][list(newest.values())].rows()
+    told = {}
+    for (event, position), (identity, name, venue, city, state) in zip(newest.items(), found, strict=True):
+        if name is None:
+            told[event] = (_BEFORE_ALL, Description(event, None, None, None, None, None))
+        else:
+            told[event] = ((times[position], identity), Description(event, name, venue, dates[position], city, state))
+    return told
+
+
+def _shown(judge: Judge, verdicts: Verdicts, rows: Rows) -> changes.See | None:
     """What shows a frame's rows to a judge; None when it has nothing to judge by."""
     if judge.is_idle:
         return None
-    ids, names, venues = (rows[name].to_list() for name in ("id", "event_name", "venue"))
-    starts = rows["event_date"].cast(pl.Int64).to_list()
+    ids, names, venues, starts = (rows.column(name) for name in ("id", "event_name", "venue", "event_date"))
 
-    def see(event: str, listings: dict[str, changes.Last], listing: str, index: int, new: changes.Last) -> None:
+    def see(event: str, listings: dict[str, changes.Last], listing: str, position: int, new: changes.Last) -> None:
         judge.see(
-            verdicts, event, listings, listing, ids[index], new, lambda: (names[index], venues[index], starts[index])
-        )
+            verdicts, event, listings, listing, ids[position], new,
+            lambda: (names[position], venues[position], starts[position]),
+        )  # fmt: skip
 
     return see
+
+
+def join(compared: list[Compared]) -> pl.DataFrame | None:
+    """One frame, with the columns of `changes.CHANGE_SCHEMA`, of what many shards compared; None when that is nothing.
+
+    A frame for each shard would cost more than what is in it. Where the default rule is not in force for all rows, the
+    column `default_rule` says for which it is.
+    """
+    if not compared:
+        return None
+    batches: dict[int, list[Compared]] = {}
+    for part in compared:
+        batches.setdefault(id(part.rows.frame), []).append(part)
+    ruled = any(part.default_rule is not None for part in compared)
+    frames = [_join_batch(parts, ruled) for parts in batches.values()]
+    return frames[0] if len(frames) == 1 else pl.concat(frames)
+
+
+def _join_batch(parts: list[Compared], ruled: bool) -> pl.DataFrame:
+    frame = parts[0].rows.frame
+    before: list[Any] = [None] * frame.height
+    holds = [True] * frame.height
+    for part in parts:
+        for fact, previous in zip(part.rows.facts, part.previous, strict=True):
+            before[fact[0]] = previous
+        if part.default_rule is not None:
+            for fact, holding in zip(part.rows.facts, part.default_rule, strict=True):
+                holds[fact[0]] = holding
+    if ruled:
+        frame = frame.with_columns(default_rule=pl.Series(holds, dtype=pl.Boolean))
+    if None in before:  # held, or still waiting
+        frame = frame.filter(pl.Series([previous is not None for previous in before], dtype=pl.Boolean))
+        before = [previous for previous in before if previous is not None]
+    return changes.with_changes(frame, before)
 
 
 def route(shards: int, cache: dict[str, int], event_ids: list[str]) -> list[int]:

@@ -81,7 +81,7 @@ class Trial:
 
     def summary(self) -> str:
         """The trial in a sentence or two."""
-        span = f"{self.days:.0f} days" if self.days >= 2 else f"{self.days * 24:.0f} hours"
+        span = _span(self.days)
         if not self.observations:
             return "There is no stored price in this rule's scope yet, so nothing can be said."
         if self.firings:
@@ -96,6 +96,12 @@ class Trial:
                 f"5 % over the low would be {amount(self.within_reach, self.rule.currency)}."
             )
         return f"Would not have fired in {span}."
+
+
+def _span(days: float) -> str:
+    number, unit = (days, "day") if days >= 2 else (days * 24, "hour") if days * 24 >= 1 else (days * 1440, "minute")
+    whole = max(1, round(number))
+    return f"{whole} {unit}" if whole == 1 else f"{whole} {unit}s"
 
 
 def needs_history(rule: Rule) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from analytics import roles
 from analytics.watchlist import Entry, Listed, Query, WatchlistError
 
 # Any number, the same in every process: what one links, the next must see.
@@ -75,9 +76,11 @@ class WatchStore:
 
     Args:
         dsn: libpq connection string.
+        role: whose rights are enough.
     """
 
     dsn: str = field(repr=False)
+    role: str | None = None
 
     def add(self, entry: Entry) -> int:
         """Follow an entry, also one that stands in the file or was set aside; returns its number."""
@@ -175,6 +178,7 @@ class WatchStore:
     def transaction(self, lock: bool = False) -> Iterator[Connection]:
         """A transaction on a connection of its own; with `lock`, the only one that links or enters, in any process."""
         with psycopg.connect(self.dsn, connect_timeout=10, row_factory=dict_row) as connection:
+            roles.take(connection, self.role)
             if lock:
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             yield connection

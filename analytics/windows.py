@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from analytics.clock import NEVER, SharedClock
+from analytics.rows import Rows
 
 SECOND = 1_000_000
 SIZES = (60, 3600, 86400)
 WHOLE_EVENT = ""
 
 _MINUTE = SIZES[0] * SECOND
+_REMEMBERED = 50_000
 
 
 class Window(NamedTuple):
@@ -44,73 +46,110 @@ class Window(NamedTuple):
 _Seen = tuple[int, int, int]
 """(event time, id, all-in price) of an observation: the first two order them."""
 
+_Key = tuple[str, str, str, str, str, int, int]
+"""The first seven fields of a `Window`."""
 
-class _Accumulator:
-    __slots__ = ("first", "high", "last", "listings", "low", "observations", "total")
+_PartKey = tuple[str, str, str, str, str, int]
+"""(event, source, section, level, currency, start of the minute)."""
 
-    def __init__(
-        self, observations: int, total: int, low: int, high: int, first: _Seen, last: _Seen, listings: set[int]
-    ) -> None:
-        self.observations = observations
-        self.total = total
-        self.low = low
-        self.high = high
-        self.first = first
-        self.last = last
-        self.listings = listings
+_NOTHING: _Seen = (0, 0, 0)
 
-    @classmethod
-    def of(cls, seen: _Seen, listing: int) -> _Accumulator:
-        """What one observation comes to."""
-        price = seen[2]
-        return cls(1, price, price, price, seen, seen, {listing})
 
-    @classmethod
-    def load(cls, dumped: Any) -> _Accumulator:
-        """What `dump` gave."""
-        observations, total, low, high, first, last, listings = dumped
-        return cls(observations, total, low, high, tuple(first), tuple(last), set(listings))
+class _Sums:
+    """What some observations come to; without any, only `observations` says something."""
 
-    def copy(self) -> _Accumulator:
-        """The same, to go on from."""
-        return _Accumulator(
-            self.observations, self.total, self.low, self.high, self.first, self.last, self.listings.copy()
-        )
+    __slots__ = ("first", "high", "last", "low", "observations", "total")
 
-    def add(self, seen: _Seen, listing: int) -> None:
-        """Count in one observation."""
-        price = seen[2]
+    def __init__(self) -> None:
+        self.observations = self.total = self.low = self.high = 0
+        self.first = self.last = _NOTHING
+
+    def begin(self, time: int, identity: int, price: int) -> None:
+        """Count in the first observation."""
+        self.observations = 1
+        self.total = self.low = self.high = price
+        self.first = self.last = (time, identity, price)
+
+    def add(self, time: int, identity: int, price: int) -> None:
+        """Count in a further observation."""
         self.observations += 1
         self.total += price
         if price < self.low:
             self.low = price
-        if price > self.high:
+        elif price > self.high:
             self.high = price
-        if seen < self.first:
-            self.first = seen
-        if seen > self.last:
-            self.last = seen
-        self.listings.add(listing)
+        last, first = self.last, self.first
+        if time > last[0] or (time == last[0] and identity > last[1]):
+            self.last = (time, identity, price)
+        elif time < first[0] or (time == first[0] and identity < first[1]):
+            self.first = (time, identity, price)
 
-    def merge(self, other: _Accumulator) -> None:
-        """Count in all that `other` counted."""
-        self.observations += other.observations
-        self.total += other.total
-        self.low = min(self.low, other.low)
-        self.high = max(self.high, other.high)
-        self.first = min(self.first, other.first)
-        self.last = max(self.last, other.last)
-        self.listings |= other.listings
+    def merge(self, other: _Sums) -> None:
+        """Count in all that `other` counted, which is something."""
+        if self.observations:
+            self.observations += other.observations
+            self.total += other.total
+            if other.low < self.low:
+                self.low = other.low
+            if other.high > self.high:
+                self.high = other.high
+            if other.first < self.first:
+                self.first = other.first
+            if other.last > self.last:
+                self.last = other.last
+        else:
+            self.restore(other.dump())
 
-    def dump(self) -> tuple[object, ...]:
-        return (self.observations, self.total, self.low, self.high, self.first, self.last, sorted(self.listings))
+    def dump(self) -> tuple[Any, ...]:
+        return self.observations, self.total, self.low, self.high, self.first, self.last
+
+    def restore(self, dumped: Any) -> None:
+        """Be what `dump` gave."""
+        self.observations, self.total, self.low, self.high, first, last = dumped
+        self.first, self.last = tuple(first), tuple(last)
 
 
-_Part = tuple[str, str, str, str, str, int]
-"""(event, source, section, level, currency, start of the minute)."""
+class _Window(_Sums):
+    """A window that can still change. `listings` are numbers; `changed` since it was last given to anybody."""
 
-_Key = tuple[str, str, str, str, str, int, int]
-"""The first seven fields of a `Window`."""
+    __slots__ = ("changed", "dropped", "key", "listings")
+
+    def __init__(self, key: _Key) -> None:
+        super().__init__()
+        self.key = key
+        self.listings: set[int] = set()
+        self.changed = False
+        self.dropped = False
+
+    def row(self, watermark: int) -> Window:
+        """The window as the sinks write it."""
+        return Window(
+            *self.key,
+            self.low,
+            self.high,
+            (2 * self.total + self.observations) // (2 * self.observations),
+            self.first[2],
+            self.last[2],
+            self.observations,
+            len(self.listings),
+            self.key[6] + self.key[5] * SECOND <= watermark,
+        )
+
+
+class _Part(_Sums):
+    """A minute's sums that are not merged into its `windows` yet, and the numbers of listings that are new to them.
+
+    `missed`: of how many windows it would be, had they not been dropped before.
+    """
+
+    __slots__ = ("key", "listings", "missed", "windows")
+
+    def __init__(self, key: _PartKey, windows: list[_Window], missed: int) -> None:
+        super().__init__()
+        self.key = key
+        self.windows = windows
+        self.missed = missed
+        self.listings: list[int] = []
 
 
 class Windows:
@@ -123,59 +162,80 @@ class Windows:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[_Part, _Accumulator] = {}
-        self._open: dict[int, list[_Key]] = {}
-        self._closed: dict[int, list[_Key]] = {}
-        self._accumulators: dict[_Key, _Accumulator] = {}
-        self._dirty: set[_Key] = set()
+        self._windows: dict[_Key, _Window] = {}
+        self._open: dict[int, list[_Window]] = {}
+        self._closed: dict[int, list[_Window]] = {}
+        self._changed: list[_Window] = []
+        self._parts: dict[_PartKey, _Part] = {}
+        self._touched: list[_Part] = []  # parts with something to merge
+        self._latest: dict[str, tuple[int, str | None, _Part]] = {}  # listing -> (minute, section, where it is counted)
         self._index: dict[str, int] = {}
         self._seen: dict[str, int] = {}
         self._dropped_to: dict[str, int] = {}
-        self._swept = NEVER
+        self._swept = NEVER // _MINUTE
         self.too_late = 0
 
     @property
     def changed(self) -> bool:
         """Whether there is something that `take` has not given yet."""
-        return bool(self._parts or self._dirty)
+        return bool(self._touched or self._changed)
 
     def expect(self, events: Iterable[str], partition: int) -> None:
         """`partition` has rows of these events, whenever they are added: it is asked before a window is dropped."""
-        for event in set(events):
+        for event in events:
             self._seen[event] = self._seen.get(event, 0) | 1 << partition
 
-    def add(self, rows: pl.DataFrame) -> None:
+    def add(self, rows: Rows) -> None:
         """Count in the rows that are not `late`; their order does not matter."""
-        facts = zip(
-            rows["event_id"].to_list(),
-            rows["source"].to_list(),
-            rows["section"].to_list(),
-            rows["level"].to_list(),
-            rows["currency"].to_list(),
-            rows["timestamp"].cast(pl.Int64).to_list(),
-            rows["id"].to_list(),
-            rows["total_price"].to_list(),
-            rows["listing"].to_list(),
-            rows["late"].to_list(),
-            strict=True,
-        )
-        parts, index = self._parts, self._index
-        for event, source, section, level, currency, time, identity, price, listing, late in facts:
-            if late:
+        latest, touched = self._latest, self._touched
+        if len(latest) > _REMEMBERED:
+            latest.clear()
+        late, sections = rows.column("late"), rows.column("section")
+        for position, event, listing, time, _, price, _, identity in rows.facts:
+            if late[position]:
                 continue
-            key = (event, source, section or "", level, currency, time - time % _MINUTE)
-            part = parts.get(key)
-            number = index.setdefault(listing, len(index))
-            if part is None:
-                parts[key] = _Accumulator.of((time, identity, price), number)
+            minute, section = time - time % _MINUTE, sections[position]
+            known = latest.get(listing)
+            if known is not None and known[0] == minute and known[1] == section:
+                part = known[2]
             else:
-                part.add((time, identity, price), number)
+                source, level, currency = (rows.column(name)[position] for name in ("source", "level", "currency"))
+                within = section if section is not None and level == "listing" else WHOLE_EVENT
+                part = self._part((event, source, within, level, currency, minute))
+                part.listings.append(self._index.setdefault(listing, len(self._index)))
+                latest[listing] = (minute, section, part)  # which source, level and currency it is, a listing says
+            if part.observations:
+                part.add(time, identity, price)
+            else:
+                part.begin(time, identity, price)
+                touched.append(part)
+
+    def _part(self, key: _PartKey) -> _Part:
+        part = self._parts.get(key)
+        if part is None:
+            dropped_to = self._dropped_to.get(key[0], NEVER)
+            keys = list(_windows_of(key))
+            lasting = [key for key in keys if _end(key) > dropped_to]
+            part = self._parts[key] = _Part(key, list(map(self._window, lasting)), len(keys) - len(lasting))
+        return part
+
+    def _window(self, key: _Key) -> _Window:
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = _Window(key)
+            end = _end(key)
+            (self._open if end > self._swept * _MINUTE else self._closed).setdefault(end, []).append(window)
+        return window
 
     def take(self, watermark: int) -> list[Window]:
         """The windows that changed since they were last taken."""
-        self._merge(watermark)
-        taken = [_row(key, self._accumulators[key], watermark) for key in self._dirty]
-        self._dirty.clear()
+        self._merge()
+        taken = []
+        for window in self._changed:
+            if window.changed:
+                window.changed = False
+                taken.append(window.row(watermark))
+        self._changed.clear()
         return taken
 
     def close(self, clock: SharedClock) -> list[Window]:
@@ -184,46 +244,49 @@ class Windows:
         if minute == self._swept:
             return []
         self._swept = minute
-        self._merge(clock.watermark)
+        self._merge()
         final: list[Window] = []
         for end in [end for end in self._open if end <= clock.watermark]:
-            keys = self._open.pop(end)
-            final += [_row(key, self._accumulators[key], clock.watermark) for key in keys]
-            self._dirty.difference_update(keys)
-            self._closed.setdefault(end, []).extend(keys)
+            windows = self._open.pop(end)
+            self._closed.setdefault(end, []).extend(windows)
+            for window in windows:
+                window.changed = False
+                final.append(window.row(clock.watermark))
         self._drop(clock)
         return final
 
-    def _merge(self, watermark: int) -> None:
+    def _merge(self) -> None:
         """Bring what was added up by the minute into the windows."""
-        for part, sums in self._parts.items():
-            dropped_to = self._dropped_to.get(part[0], NEVER)
-            for key in _windows_of(part):
-                end = key[6] + key[5] * SECOND
-                if end <= dropped_to:
-                    self.too_late += sums.observations
+        for part in self._touched:
+            self.too_late += part.missed * part.observations
+            for window in part.windows:
+                if window.dropped:
+                    self.too_late += part.observations
                     continue
-                accumulator = self._accumulators.get(key)
-                if accumulator is None:
-                    self._accumulators[key] = sums.copy()
-                    (self._open if end > watermark else self._closed).setdefault(end, []).append(key)
-                else:
-                    accumulator.merge(sums)
-                self._dirty.add(key)
-        self._parts.clear()
+                window.merge(part)
+                window.listings.update(part.listings)
+                if not window.changed:
+                    window.changed = True
+                    self._changed.append(window)
+            part.observations = 0
+            part.listings.clear()
+        self._touched.clear()
 
     def _drop(self, clock: SharedClock) -> None:
         safe: dict[str, int] = {}
         for end in list(self._closed):
             kept = []
-            for key in self._closed.pop(end):
-                event = key[0]
+            for window in self._closed.pop(end):
+                event = window.key[0]
                 if event not in safe:
                     safe[event] = min(clock.watermark, clock.least_of(self._seen[event]))
-                if end <= safe[event] and key not in self._dirty:
-                    del self._accumulators[key]
-                else:
-                    kept.append(key)
+                if end > safe[event] or window.changed:
+                    kept.append(window)
+                    continue
+                window.dropped = True
+                del self._windows[window.key]
+                if window.key[5] == SIZES[0]:
+                    self._parts.pop((*window.key[:5], window.key[6]), None)
             if kept:
                 self._closed[end] = kept
         for event, mark in safe.items():
@@ -232,9 +295,9 @@ class Windows:
     def dump(self) -> list[object]:
         """The state as plain values; it shares nothing with the live state."""
         return [
-            [(key, accumulator.dump()) for key, accumulator in self._accumulators.items()],
-            [(part, accumulator.dump()) for part, accumulator in self._parts.items()],
-            list(self._dirty),
+            [(w.key, w.dump(), sorted(w.listings)) for w in self._windows.values() if w.observations],
+            [(part.key, part.dump(), list(part.listings)) for part in self._touched],
+            [window.key for window in self._changed if window.changed],
             dict(self._index),
             {event: seen.to_bytes(-(-seen.bit_length() // 8)) for event, seen in self._seen.items()},
             dict(self._dropped_to),
@@ -245,21 +308,32 @@ class Windows:
     def load(cls, dumped: list[object], watermark: int) -> Windows:
         """The state that `dump` gave."""
         state = cls()
-        accumulators, parts, dirty, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
-        state._parts = {tuple(part): _Accumulator.load(sums) for part, sums in parts}  # type: ignore[attr-defined]
-        state._dirty = {tuple(key) for key in dirty}  # type: ignore[attr-defined]
+        state._swept = watermark // _MINUTE
+        windows, parts, changed, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
         state._seen = {event: int.from_bytes(partitions) for event, partitions in seen.items()}  # type: ignore[attr-defined]
-        for key, values in accumulators:  # type: ignore[attr-defined]
-            key = tuple(key)
-            state._accumulators[key] = _Accumulator.load(values)
-            end = key[6] + key[5] * SECOND
-            (state._open if end > watermark else state._closed).setdefault(end, []).append(key)
+        for key, sums, listings in windows:  # type: ignore[attr-defined]
+            window = state._window(tuple(key))
+            window.restore(sums)
+            window.listings = set(listings)
+        for key, sums, listings in parts:  # type: ignore[attr-defined]
+            part = state._part(tuple(key))
+            part.restore(sums)
+            part.listings = listings
+            state._touched.append(part)
+        for key in changed:  # type: ignore[attr-defined]
+            window = state._windows[tuple(key)]
+            window.changed = True
+            state._changed.append(window)
         return state
 
 
-def _windows_of(part: _Part) -> Iterator[_Key]:
+def _end(key: _Key) -> int:
+    return key[6] + key[5] * SECOND
+
+
+def _windows_of(part: _PartKey) -> Iterator[_Key]:
     event, source, section, level, currency, minute = part
-    scopes = [(source, section if level == "listing" else WHOLE_EVENT)]
+    scopes = [(source, section)]
     if level == "listing":
         scopes.append((WHOLE_EVENT, WHOLE_EVENT))
     for size in SIZES:
@@ -268,22 +342,8 @@ def _windows_of(part: _Part) -> Iterator[_Key]:
             yield (event, *scope, level, currency, size, start)
 
 
-def _row(key: _Key, window: _Accumulator, watermark: int) -> Window:
-    return Window(
-        *key,
-        window.low,
-        window.high,
-        (2 * window.total + window.observations) // (2 * window.observations),
-        window.first[2],
-        window.last[2],
-        window.observations,
-        len(window.listings),
-        key[6] + key[5] * SECOND <= watermark,
-    )
-
-
 def of_rows(rows: pl.DataFrame) -> list[Window]:
     """The windows of a whole frame of price rows with `listing` and `late`, all final: the live flow's sums."""
     state = Windows()
-    state.add(rows)
+    state.add(Rows(rows))
     return [window._replace(is_final=True) for window in state.take(NEVER)]

@@ -1,189 +1,130 @@
-"""`make bench`: events/s of the full job, and the latency from publishing to Postgres and to Discord.
+"""`make bench`: events/s of the full job beside rivals and limits, latency, and how both grow.
 
 Real Kafka, an embedded Postgres with fsync on, recovery on. A run whose tables differ from the oracle's does not count.
+Ends with tables in Markdown, as they stand in docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import sys
-import tempfile
-import time
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
-import psycopg
-from confluent_kafka import Producer
+from bench import job, latency, limits, rivals
+from bench.services import Services, environment, services
+from tests.support.pipeline import make_topics
 
-from connectors.market import Market
-from local.discord_stub import DiscordStub
-from local.postgres import EmbeddedPostgres
-from tests.conftest import new_database
-from tests.support.kafka import Kafka, make_kafka
-from tests.support.pipeline import Pipeline, make_topics
-
-_WARM_UP = 20.0  # seconds under load that do not count: a broker just started is still compiling its code
+WHAT = ("throughput", "latency", "sustained", "curves")
 
 
-def produce(kafka: Kafka, topic: str, messages: int, listings: int) -> None:
-    """Fill a topic with market observations, each listing in turn: the last ones before now, 20,000 a second."""
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "compression.type": "lz4"})
-    gap = 50  # microseconds
-    start = datetime.now(UTC) - timedelta(microseconds=gap * messages)
-    market = Market(1, start, events=max(10, listings // 100), listings=listings)
-    for number, (key, value) in enumerate(market.observe(market.start + gap * n for n in range(messages))):
-        while True:
-            try:
-                producer.produce(topic, value, key)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        if number % 20_000 == 0:
-            producer.poll(0)
-            print(f"\r  filling the topic: {number:,} of {messages:,}", end="", flush=True)
-    producer.flush(60)
-    print(f"\r  filled the topic: {messages:,} messages, {listings:,} listings          ")
+def throughput(on: Services, chosen: argparse.Namespace) -> list[str]:
+    """The full job, several runs over one topic, beside rivals and limits on the same topic."""
+    prefix, topic = make_topics(on.kafka.bootstrap, "bench")
+    job.produce(on.kafka, topic, chosen.messages, chosen.listings)
+    runs = []
+    for number in range(chosen.runs):
+        runs.append(one := job.run(on, prefix, f"run-{number}", chosen.batch))
+        print(f"  {one.rate:>9,.0f} events/s, peak memory {one.peak:.0f} MB, oracle equal", flush=True)
+    lines = ["| run | events/s | flow | Postgres | broker | peak memory |", "|---|---|---|---|---|---|"]
+    for number, one in enumerate(runs, 1):
+        lines.append(f"| {number} | {one.rate:,.0f} | {_costs(one)} | {one.peak:.0f} MB |")
+    middle = statistics.median(one.rate for one in runs)
+    lines += [f"| **median** | **{middle:,.0f}** | | | | |", "", "Costs are microseconds of CPU an event."]
+    return lines + _beside(on, topic, middle, chosen)
 
 
-def throughput(kafka: Kafka, server: EmbeddedPostgres, folder: Path, prefix: str, messages: int, batch: int) -> float:
-    """Events/s from the first commit to the last, over a topic that is there already."""
-    with (
-        new_database(server) as database,
-        Pipeline(kafka.bootstrap, prefix, database.environment, database.dsn, folder, BATCH_SIZE=batch) as pipeline,
+def _beside(on: Services, topic: str, ours: float, chosen: argparse.Namespace) -> list[str]:
+    """What else can be done with this topic on this machine, and ours as a multiple of it."""
+    if chosen.alone:
+        return []
+    found = [(limit.name, limit.events, limit.rate) for limit in limits.measure(
+        on.kafka.bootstrap, topic, on.postgres, events=min(chosen.messages, 300_000))]  # fmt: skip
+    for rival in (
+        rivals.quix(on.kafka.bootstrap, topic, on.postgres, limit=min(chosen.messages, 100_000)),
+        rivals.earlier(on.kafka.bootstrap, topic, on.postgres, limit=5000),
     ):
-        pipeline.start(recovery=1, interval=5)
-        pipeline.await_caught_up(600)
-        pipeline.settle()
-        peak = pipeline.peak_memory()
-        pipeline.drain()
-        pipeline.check()
-        with psycopg.connect(database.dsn) as connection:
-            row = connection.execute(
-                "SELECT extract(epoch FROM max(t) - min(t)), count(*) FROM "
-                "(SELECT pg_xact_commit_timestamp(xmin) AS t FROM price_history) AS commits"
-            ).fetchone()
-            first = connection.execute(
-                "SELECT count(*) FROM price_history WHERE pg_xact_commit_timestamp(xmin) = "
-                "(SELECT min(pg_xact_commit_timestamp(xmin)) FROM price_history)"
-            ).fetchone()
-    assert row is not None
-    assert first is not None
-    rate = (row[1] - first[0]) / float(row[0])
-    print(
-        f"  {rate:>9,.0f} events/s   {row[1]:,} rows in {float(row[0]):.1f} s, peak memory {peak / 2**20:.0f} MB, oracle equal"
-    )
-    return rate
+        rivals.report(rival)
+        assert rival.equal, f"{rival.name} did not write what the topic holds: its figure says nothing"
+        found.append((rival.name, rival.messages, rival.rate))
+    lines = ["", "| on the same topic, in the same run | events | events/s | ours is |", "|---|---|---|---|"]
+    return lines + [f"| {name} | {events:,} | {rate:,.0f} | {ours / rate:.2f} x |" for name, events, rate in found]
 
 
-def make_rules(dsn: str, count: int) -> None:
-    """Targets on all events, from far below their lowest price to just under it; they take the default rule's place."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute(
-            "WITH e AS (SELECT event_id, min(total_price) AS low, (row_number() OVER ())::int - 1 AS n, "
-            "(count(*) OVER ())::int AS of FROM price_history WHERE currency = 'USD' GROUP BY event_id) "
-            "INSERT INTO alerts (event_id, target_price) SELECT event_id, round((low * (0.3 + 0.69 * x / %(n)s))::numeric, 2) "
-            "FROM generate_series(1, %(n)s) x JOIN e ON e.n = x %% e.of",
-            {"n": count},
-        )
+def _costs(one: job.Run) -> str:
+    return " | ".join(f"{one.cpu[kind]:.1f}" for kind in ("flow", "Postgres", "broker"))
 
 
-def latency(kafka: Kafka, server: EmbeddedPostgres, folder: Path, rate: float, seconds: float, rules: int) -> None:
-    """Milliseconds from the scheduled send to the commit in Postgres and to Discord's POST, open loop."""
-    prefix, topic = make_topics(kafka.bootstrap, "latency")
-    with (
-        new_database(server) as database,
-        DiscordStub() as discord,
-        Pipeline(
-            kafka.bootstrap, prefix, database.environment, database.dsn, folder, **discord.environment
-        ) as pipeline,
-    ):
-        pipeline.start(recovery=1, interval=5)
-        # As producers do: alone while traffic is thin; a request for each of ten thousand a second would load the broker.
-        producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0 if rate <= 1000 else 5})
-        market = Market(2, datetime.now(UTC), events=100, listings=5000)
-        for key, value in market.observe([market.start] * market.size):
-            producer.produce(topic, value, key)
-            producer.poll(0)
-        producer.flush(30)
-        pipeline.await_caught_up()
-        time.sleep(3)
-        if rules:
-            make_rules(database.dsn, rules)
-            time.sleep(5)
-        began = time.time() + _WARM_UP
-        dice = random.Random(3)
-        due = time.time() + dice.expovariate(rate)
-        while due < began + seconds:
-            time.sleep(max(0.0, due - time.time()))
-            times, now = [], time.time()
-            while due <= now:
-                times.append(int(due * 1e6))
-                due += dice.expovariate(rate)
-            for key, value in market.observe(times):
-                producer.produce(topic, value, key)
-            producer.poll(0)
-        producer.flush(30)
-        pipeline.settle()
-        time.sleep(5)
-        pipeline.drain()
-        pipeline.check()
-        with psycopg.connect(database.dsn) as connection:
-            commits = [
-                float(value)
-                for (value,) in connection.execute(
-                    "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - timestamp) * 1000 FROM price_history "
-                    "WHERE timestamp > to_timestamp(%s)", (began,),
-                )
-            ]  # fmt: skip
-        posts = [
-            (at - datetime.fromisoformat(embed["timestamp"]).timestamp()) * 1000
-            for at, body in discord.received
-            for embed in body["embeds"]
-            if datetime.fromisoformat(embed["timestamp"]).timestamp() > began
-        ]
-    print(
-        f"  {rate:,.0f}/s, {rules:,} rules, {len(commits):,} prices, {len(posts):,} messages to Discord, oracle equal"
-    )
-    _spread("publish -> committed in Postgres", commits)
-    _spread("publish -> Discord's POST", posts)
+def latencies(on: Services, chosen: argparse.Namespace) -> list[str]:
+    """Open loops at several rates."""
+    lines = ["| | | p50 | p99 | worst |", "|---|---|---|---|---|"]
+    for rate in chosen.rates:
+        found = latency.measure(on, rate, chosen.seconds, chosen.rules)
+        for name, spread in (("Postgres", found.committed), ("Discord's POST", found.posted)):
+            told = ["too few"] * 3 if spread is None else [f"{value:,.1f} ms" for value in spread[1:]]
+            count = 0 if spread is None else spread.count
+            lines.append(
+                f"| {rate:,.0f}/s, {chosen.rules:,} rules | publish -> {name} ({count:,}) | {' | '.join(told)} |"
+            )
+    return lines
 
 
-def _spread(name: str, milliseconds: list[float]) -> None:
-    if len(milliseconds) < 2:
-        print(f"    {name}: too few")
-        return
-    cuts = statistics.quantiles(milliseconds, n=1000, method="inclusive")
-    print(f"    {name:<34} p50 {cuts[499]:7.1f} ms   p99 {cuts[989]:7.1f} ms   worst {max(milliseconds):7.1f} ms")
+def sustained(on: Services, chosen: argparse.Namespace) -> list[str]:
+    """One rate for long: whether lag and memory stay flat."""
+    rate = max(chosen.rates)
+    found = latency.measure(on, rate, chosen.seconds, chosen.rules, chosen.listings)
+    lines = [
+        f"{rate:,.0f}/s for {chosen.seconds:.0f} s, {chosen.listings:,} listings: publish -> Postgres {found.committed}"
+    ]
+    lines += ["", "| after | lag | memory |", "|---|---|---|"]
+    step = max(1, len(found.lag) // 6)
+    for number in range(0, len(found.lag), step):
+        lines.append(f"| {number * 10} s | {found.lag[number]:,} | {found.memory[number]:.0f} MB |")
+    return lines
+
+
+def curves(on: Services, chosen: argparse.Namespace) -> list[str]:
+    """Events/s against listings, and against the size of batches."""
+    lines = [
+        "| listings | batch | events/s | flow | Postgres | broker | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    points = [(listings, chosen.batch) for listings in (1_000, 20_000, 200_000, 1_000_000)]
+    for listings, batch in [*points, *((20_000, batch) for batch in (100, 500, 2000))]:
+        prefix, topic = make_topics(on.kafka.bootstrap, "curve")
+        job.produce(on.kafka, topic, max(chosen.messages, 2 * listings), listings)
+        one = job.run(on, prefix, f"curve-{listings}-{batch}", batch)
+        print(f"  {listings:,} listings, batches of {batch:,}: {one.rate:,.0f} events/s", flush=True)
+        lines.append(f"| {listings:,} | {batch:,} | {one.rate:,.0f} | {_costs(one)} | {one.peak:.0f} MB |")
+    return lines
 
 
 def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "what", nargs="*", choices=[*WHAT, []], default=["throughput", "latency"], help="what to measure"
+    )
     parser.add_argument("--messages", type=int, default=500_000, help="in the topic of the throughput runs")
     parser.add_argument("--listings", type=int, default=20_000)
     parser.add_argument("--batch", type=int, default=5000, help="BATCH_SIZE of the throughput runs")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=100, help="prices a second of the latency run; 0 leaves it out")
-    parser.add_argument("--seconds", type=float, default=60, help="of the latency run")
-    parser.add_argument("--rules", type=int, default=0, help="people's rules in the latency run; 0: the default rule")
+    parser.add_argument("--alone", action="store_true", help="leave rivals and limits out of the throughput runs")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=[100, 10_000], help="prices a second, of latency runs"
+    )
+    parser.add_argument("--seconds", type=float, default=60, help="of each latency run")
+    parser.add_argument("--rules", type=int, default=0, help="people's rules in latency runs; 0: the default rule")
     chosen = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conscope-bench-")))
-        kafka = stack.enter_context(make_kafka())
-        server = stack.enter_context(EmbeddedPostgres(track_commit_timestamp="on"))
-        if chosen.runs:
-            prefix, topic = make_topics(kafka.bootstrap, "bench")
-            produce(kafka, topic, chosen.messages, chosen.listings)
-            rates = [
-                throughput(kafka, server, folder / str(n), prefix, chosen.messages, chosen.batch)
-                for n in range(chosen.runs)
-            ]
-            print(f"  median {statistics.median(rates):,.0f} events/s of {len(rates)} runs")
-        if chosen.rate:
-            latency(kafka, server, folder / "latency", chosen.rate, chosen.seconds, chosen.rules)
+    told = [f"{datetime.now(UTC):%Y-%m-%d}, {environment()}"]
+    measure = {"throughput": throughput, "latency": latencies, "sustained": sustained, "curves": curves}
+    with services() as on:
+        for what in chosen.what:
+            print(what)
+            told += ["", f"### {what.capitalize()}", "", *measure[what](on, chosen)]
+    print("\n" + "\n".join(told))
     return 0
 
 

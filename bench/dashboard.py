@@ -28,7 +28,7 @@ from bench.viewers import Figures, Viewer
 from local.postgres import EmbeddedPostgres, free_port
 from local.processes import ROOT, die_with_parent
 
-_PATHS = ("/", "/event", "/event", "/alerts", "/sources", "/pipeline")
+_PATHS = ("/", "/event", "/event?basis=base", "/alerts", "/sources", "/pipeline")  # the third looks into the lake
 _SLOW = """
 SELECT mean_exec_time, max_exec_time, calls, total_exec_time, regexp_replace(query, '\\s+', ' ', 'g')
 FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid AND d.datname = current_database()
@@ -53,9 +53,11 @@ def serve(stack: ExitStack, environment: dict[str, str], port: int, workers: int
     raise SystemExit("the dashboard did not start")
 
 
-def memory(master: psutil.Process) -> list[int]:
-    """The resident megabytes of the processes that serve."""
-    return sorted(child.memory_info().rss >> 20 for child in master.children())
+def memory(master: psutil.Process, peak: bool = False) -> list[int]:
+    """The resident megabytes of the processes that serve, now or at most so far (Linux)."""
+    name = "VmHWM" if peak else "VmRSS"
+    said = [Path(f"/proc/{child.pid}/status").read_text() for child in master.children()]
+    return sorted(int(status.split(f"{name}:")[1].split()[0]) >> 10 for status in said)
 
 
 def spent(master: psutil.Process) -> float:
@@ -138,6 +140,7 @@ def main() -> int:
         server = stack.enter_context(
             EmbeddedPostgres(
                 fsync=False, synchronous_commit="off", maintenance_work_mem="512MB", max_wal_size="8GB",
+                wal_level="minimal", max_wal_senders="0",
                 shared_preload_libraries="pg_stat_statements",
             )
         )  # fmt: skip
@@ -164,7 +167,10 @@ def main() -> int:
             print(
                 f"  processor time of the processes that serve: {used:.1f} s, {used / answers * 1000:.0f} ms for a callback"
             )
-            print(f"  resident MB of the {chosen.workers} processes: {before} before, {memory(master)} after")
+            print(
+                f"  resident MB of the {chosen.workers} processes: {before} before, {memory(master)} after, "
+                f"{memory(master, peak=True)} at most"
+            )
             print(f"\n  {'mean ms':>9} {'worst ms':>9} {'calls':>7}  query")
             for mean, worst, calls, _, query in connection.execute(_SLOW.encode(), (chosen.queries,)):
                 print(f"  {mean:>9.1f} {worst:>9.1f} {calls:>7,}  {query.strip()[:400]}")

@@ -10,6 +10,7 @@ import math
 import random
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,10 +101,11 @@ class Market:
         ).join(pl.DataFrame({"listing": range(_LISTINGS)}), how="cross", maintain_order="left_right")  # fmt: skip
         event_n, listing = pl.col("event"), pl.col("listing")
         section = listing % len(_SECTIONS)
-        # Each listing has a level of its own, which steps now and then; the whole falls slowly towards the day.
-        era = (pl.col("at") // 1_000_000 + listing * 5000) // 216_000
+        # Each listing has a level of its own, which holds for some five looks; the whole falls slowly towards the day.
+        era_seconds = max(60, 5 * self.days * 86_400 * self.count * _LISTINGS * len(SOURCES) // self.rows)
+        era = (pl.col("at") // 1_000_000 + listing * 5000) // era_seconds
         step = (listing * 7919 + event_n * 104_729 + era * 15_485_863) % 1000 / 1000.0
-        age = 1 + (pl.col("at") / 1e6 - self.end.timestamp()) / (self.days * 86_400.0)
+        age = 1 + (era * era_seconds - self.end.timestamp()) / (self.days * 86_400.0)
         base = 60 + event_n % 17 * 22 + section * 31 + listing * 1.5
         first = pl.Series([row_id(1, n, offset) for n, offset in enumerate(self.offsets)])
         rows = each.with_columns(
@@ -148,10 +150,10 @@ class Market:
 def windows(prices: pl.DataFrame, seconds: int, end: datetime) -> pl.DataFrame:
     """The windows of one length over prices that fill whole windows: each section of each source, and whole events."""
     start = pl.col("timestamp").dt.truncate(f"{seconds}s").alias("window_start")
-    amount, when = pl.col("total_price"), pl.col("timestamp")
+    amount, prices = pl.col("total_price"), prices.sort("timestamp")
     figures = [
         amount.min().alias("min_price"), amount.max().alias("max_price"), amount.mean().round(6).alias("avg_price"),
-        amount.sort_by(when).first().alias("open_price"), amount.sort_by(when).last().alias("close_price"),
+        amount.first().alias("open_price"), amount.last().alias("close_price"),
         pl.len().alias("observations"), pl.col("listing_id").n_unique().alias("listings"),
     ]  # fmt: skip
     places = prices.group_by("event_id", "source", "section", start).agg(figures)
@@ -171,24 +173,32 @@ def fill(dsn: str, lake: Path, market: Market) -> None:
         migrate(connection)
         connection.commit()
         again = _without_indexes(connection)
+        # Emptied in the same transaction, they are filled without a line in the log, and frozen.
+        connection.execute("TRUNCATE price_history, price_changes, price_windows")
         copy(connection, "events", market.events)
         owner = connection.execute("SELECT id::text FROM database_identity").fetchone()
         assert owner is not None
         (lake / "prices").mkdir(parents=True)
         (lake / "held").mkdir()
         (lake / "database").write_text(owner[0])
-        for number in range(market.days):
-            prices = market.day(number)
-            copy(connection, "price_history", prices)
-            copy(connection, "price_changes", market.changes(prices))
-            _put(lake, prices)
-            for seconds in _WINDOWS[:2]:
-                copy(connection, "price_windows", windows(prices, seconds, market.end))
-            if number % 10 == 9:
-                print(f"  filled {number + 1} of {market.days} days, {time.monotonic() - began:.0f} s", flush=True)
+        with ThreadPoolExecutor(1) as writer:  # Postgres takes a day while the next one is made
+            under_way = None
+            for number in range(market.days):
+                prices = market.day(number)
+                day = [("price_history", prices), ("price_changes", market.changes(prices))]
+                day += [("price_windows", windows(prices, seconds, market.end)) for seconds in _WINDOWS[:2]]
+                if under_way:
+                    under_way.result()
+                under_way = writer.submit(_copy_all, connection, day)
+                _put(lake, prices)
+                if number % 10 == 9:
+                    print(f"  filled {number + 1} of {market.days} days, {time.monotonic() - began:.0f} s", flush=True)
+            assert under_way is not None
+            under_way.result()
         _days(connection)
         for statement in again:
             connection.execute(statement.encode())
+            print(f"  {' '.join(statement.split()[:6])} …, {time.monotonic() - began:.0f} s", flush=True)
         connection.execute(_ALERTS.encode())
         connection.execute(_RULES.encode())
         note_progress(connection, market)
@@ -201,7 +211,7 @@ def fill(dsn: str, lake: Path, market: Market) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         connection.execute("VACUUM (ANALYZE)")
-    print(f"  filled and analysed in {time.monotonic() - began:.0f} s")
+    print(f"  filled and analysed in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def note_progress(connection: psycopg.Connection[Any], market: Market) -> None:
@@ -239,10 +249,15 @@ def add(connection: psycopg.Connection[Any], market: Market, looks: int) -> int:
     return prices.height
 
 
-def copy(connection: psycopg.Connection[Any], table: str, frame: pl.DataFrame) -> None:
+def _copy_all(connection: psycopg.Connection[Any], frames: list[tuple[str, pl.DataFrame]]) -> None:
+    for table, frame in frames:
+        copy(connection, table, frame, ", FREEZE")
+
+
+def copy(connection: psycopg.Connection[Any], table: str, frame: pl.DataFrame, option: str = "") -> None:
     """Copy a frame into a table's columns of the same names."""
     columns = SQL(", ").join(map(Identifier, frame.columns))
-    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(Identifier(table), columns)
+    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT csv{})").format(Identifier(table), columns, SQL(option))
     with connection.cursor().copy(statement) as out:
         out.write(frame.write_csv(include_header=False).encode())
 

@@ -2,8 +2,8 @@
 
 Kept of the renderer: the order of callbacks (one waits for those that write its inputs), one call for all inputs that
 changed together, components that appear and bring their callbacks with them, an answer that changes nothing. The
-callbacks of the browser's own do nothing here, save that the viewer's zone and scheme are set. Callbacks whose parts
-are named by a pattern are left out.
+callbacks of the browser's own do nothing here, save that the viewer's zone and scheme are set, and that a grid asks for
+its first rows, and again when they have changed. Callbacks whose parts are named by a pattern are left out.
 """
 
 from __future__ import annotations
@@ -12,15 +12,24 @@ import asyncio
 import json
 import random
 import re
+import sys
 import time
 from collections import defaultdict
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import httpx
 
+sys.modules.setdefault("trio", None)  # type: ignore[arg-type] # or httpcore looks for it on the disk at each request
 _SOURCE = re.compile(r'(?:src|href)="/?((?:_dash-component-suites|assets)/[^"]+)"')
 _TICK = 1.5
+# The rows of a grid, which the page's own script asks for: (what it shows the version of, where the rows are).
+_GRIDS = {
+    "/": ("market-version", "/market/rows?sort=date&start=0&end=50&when=upcoming&zone=America/New_York"),
+    "/event": ("now-token", "/event/listings?by=-deal&start=0&end=100&party=1&zone=America/New_York&event="),
+}
 
 
 @dataclass
@@ -45,24 +54,24 @@ class _Callback:
     state: list[dict[str, Any]]
     at_start: bool
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its first output, which is how people know it."""
         first = self.outputs[0] if isinstance(self.outputs, list) else self.outputs
         return f"{first['id']}.{first['property'].split('@')[0]}"
 
-    @property
+    @cached_property
     def writes(self) -> set[str]:
         """What it writes, as `id.property`."""
         every = self.outputs if isinstance(self.outputs, list) else [self.outputs]
         return {f"{one['id']}.{one['property'].split('@')[0]}" for one in every}
 
-    @property
+    @cached_property
     def reads(self) -> set[str]:
         """What sets it off."""
         return {f"{one['id']}.{one['property']}" for one in self.inputs}
 
-    @property
+    @cached_property
     def parts(self) -> set[str]:
         """The ids it needs on the page."""
         return {name.rpartition(".")[0] for name in self.writes | self.reads}
@@ -88,6 +97,7 @@ class Viewer:
         self._values: dict[str, dict[str, Any]] = {}
         self._callbacks: list[_Callback] = []
         self._in_browser: set[str] = set()
+        self._shown: tuple[Any, Any] | None = None
         self.received = 0
 
     async def close(self) -> None:
@@ -101,6 +111,7 @@ class Viewer:
         names = {name for name in _SOURCE.findall(page) if name not in self._kept}
         await asyncio.gather(*(self._get("/" + name) for name in names))
         self._kept |= names
+        self._shown = None
         laid, wired = await asyncio.gather(self._get("/_dash-layout"), self._get("/_dash-dependencies"))
         self._values = {}
         self._read_dependencies(json.loads(wired))
@@ -110,6 +121,7 @@ class Viewer:
         self._values["zone"] |= {"data": "America/New_York"}
         self._values["scheme"] |= {"data": "light"}
         await self._settle(self._starting(added))
+        await self._rows()
         spent, size = (time.perf_counter() - began) * 1000, self.received - before
         (self.figures.cold if cold else self.figures.warm).append(spent)
         (self.figures.bytes_cold if cold else self.figures.bytes_warm).append(size)
@@ -126,9 +138,27 @@ class Viewer:
             if beat % 6 == self._dice.randrange(6) and "event" in self._values and self.path.startswith("/event"):
                 changed |= self._set("event", "value", f"event_{self._dice.randrange(events)}")
             await self._settle(self._set_off(changed))
+            await self._rows()
             if self._dice.random() < 1 / 40:
                 await self.visit()
             await asyncio.sleep(max(0.0, _TICK - (time.perf_counter() - began)))
+
+    async def _rows(self) -> None:
+        """Ask for the grid's rows, when another event or a newer version is to be shown."""
+        page = self.path.partition("?")[0]
+        if page not in _GRIDS:
+            return
+        token, where = _GRIDS[page]
+        event, version = (self._values.get(part, {}).get(name) for part, name in (("event", "value"), (token, "data")))
+        if page == "/event":
+            where += f"{event}&version={version}"
+        if self._shown == (event, version):
+            return
+        self._shown = (event, version)
+        name = f"GET {where.partition('?')[0]}"
+        answer = await self._timed(name, self._http.get(where))
+        if page == "/" and answer.status_code == 200 and not answer.json().get("rows"):
+            self.figures.failures.append(f"no rows from {name}")
 
     def _read_dependencies(self, wired: list[dict[str, Any]]) -> None:
         self._callbacks, self._in_browser = [], set()
@@ -212,6 +242,14 @@ class Viewer:
                     waiting.setdefault(name, set()).update(by)
         self.figures.failures.append(f"never settled: {sorted(waiting)[:3]}")
 
+    async def _timed(self, name: str, asked: Awaitable[httpx.Response]) -> httpx.Response:
+        began = time.perf_counter()
+        answer = await asked
+        self.figures.callbacks[name].append((time.perf_counter() - began) * 1000)
+        self.figures.sizes[name].append(answer.num_bytes_downloaded)
+        self._note(answer, name)
+        return answer
+
     async def _ask(self, callback: _Callback, by: set[str]) -> tuple[set[str], set[str]]:
         """Call; gives the properties that changed and the components that appeared."""
         body = {
@@ -219,11 +257,7 @@ class Viewer:
             "inputs": [{**one, "value": self._values.get(one["id"], {}).get(one["property"])} for one in callback.inputs],
             "state": [{**one, "value": self._values.get(one["id"], {}).get(one["property"])} for one in callback.state],
         }  # fmt: skip
-        began = time.perf_counter()
-        answer = await self._http.post("/_dash-update-component", json=body)
-        self.figures.callbacks[callback.name].append((time.perf_counter() - began) * 1000)
-        self.figures.sizes[callback.name].append(answer.num_bytes_downloaded)
-        self._note(answer, callback.name)
+        answer = await self._timed(callback.name, self._http.post("/_dash-update-component", json=body))
         if answer.status_code != 200:
             return set(), set()
         changed, added = set[str](), set[str]()

@@ -65,18 +65,18 @@ class Run:
         return self.pipeline.folder / "recovery"
 
     @contextmanager
-    def loaded(self) -> Iterator[Stream]:
-        """Prices come for as long as this lasts."""
-        load = Stream(self.ground.kafka.bootstrap, self.topic, self.dice.randrange(1 << 30), self.rate)
+    def loaded(self, **options: Any) -> Iterator[Stream]:
+        """Prices come for as long as this lasts; `options` are those of `Stream`."""
+        load = Stream(self.ground.kafka.bootstrap, self.topic, self.dice.randrange(1 << 30), self.rate, **options)
         load.start()
         try:
             yield load
         finally:
             load.stop()
 
-    def start(self, *runner: str) -> Child:
-        """Start the flow on its store; `runner` stands in for `bytewax.run`."""
-        return self.pipeline.start(recovery=1, runner=runner or ("bytewax.run",))
+    def start(self, *runner: str, interval: int = 1) -> Child:
+        """Start the flow on its store, committed every `interval` seconds; `runner` stands in for `bytewax.run`."""
+        return self.pipeline.start(recovery=1, interval=interval, runner=runner or ("bytewax.run",))
 
     def wait(self, least: float, most: float) -> None:
         """Let it work for a random time."""
@@ -112,7 +112,7 @@ class Run:
     def finish(self) -> list[Result]:
         """Let the flow come to the end of the log, stop it, and compare every table, the lake and the alerts."""
         pipeline = self.pipeline
-        pipeline.settle(240)
+        pipeline.settle(300)
         self._await_delivery()
         pipeline.drain()
         results = pipeline.check()

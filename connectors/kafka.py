@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 
 _BROKER_SECONDS = 15.0
 _WATCH_SECONDS = 10.0
-_REST, _REST_EACH, _REST_MOST = timedelta(milliseconds=8), timedelta(milliseconds=2), timedelta(milliseconds=60)
+_REST, _REST_EACH, _REST_MOST = 0.008, 0.002, 0.05
+_TICK = 0.01
 stopping = threading.Event()
 """Set by the first SIGTERM or SIGINT: sources then end their input, and the flow drains."""
 
@@ -141,8 +143,9 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
             {
                 "fetch.wait.max.ms": 50,
                 "fetch.error.backoff.ms": 100,
-                "queued.max.messages.kbytes": 16384,
-                "fetch.message.max.bytes": 4 << 20,
+                # Of each partition: seconds of its messages at the rates that the flow reaches, and not more memory.
+                "queued.max.messages.kbytes": 4096,
+                "fetch.message.max.bytes": 1 << 20,
                 **source.client,
                 "group.id": source.group,
                 "enable.auto.commit": False,
@@ -211,35 +214,24 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
 
     def _rested(self, taken: int) -> datetime | None:
         """When to look again. A small batch costs nearly what one of some hundreds does, so the next one is left to
-        gather, the longer the more there was; with nothing to gather, or a backlog, there is no rest."""
+        gather, the longer the more there was, and all partitions look at the same moments, as what they give then is
+        decoded together. With nothing to gather, or a backlog, there is no rest."""
         if taken in (0, self._source.batch_size):
             return None
-        return datetime.now(UTC) + min(_REST + taken * _REST_EACH, _REST_MOST)
+        rested = time.time() + min(_REST + taken * _REST_EACH, _REST_MOST)
+        return datetime.fromtimestamp(ceil(rested / _TICK) * _TICK, UTC)
 
     def next_awake(self) -> datetime | None:
         return self._awake
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
-        offsets: list[Any] = []  # confluent-kafka's types allow None, which its messages never are
-        keys: list[Any] = []
-        values: list[Any] = []
-        log_times: list[int] = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                offsets.append(message.offset())
-                keys.append(message.key())
-                values.append(message.value())
-                log_times.append(message.timestamp()[1])
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self._at_end = message.offset()
-            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-                raise TopicChanged(
-                    f"the topic {self._source.topic} no longer has message {self._next} of partition {self._partition}, the "
-                    "next to read: it was made again, or retention removed what was not read yet; start again to see which"
-                ) from KafkaException(error)
-            elif error.fatal() or (not error.retriable() and error.code() not in _PASSING):
-                raise KafkaException(error)
+        if any(message.error() is not None for message in messages):
+            messages = [message for message in messages if not self._told(message)]
+        # confluent-kafka's types allow None, which its messages never are
+        offsets: list[Any] = [message.offset() for message in messages]
+        keys: list[Any] = [message.key() for message in messages]
+        values: list[Any] = [message.value() for message in messages]
+        log_times = [message.timestamp()[1] for message in messages]
         idle_since = None
         if offsets:
             self._next = offsets[-1] + 1
@@ -258,6 +250,27 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
             self._stream, self._partition, self._partitions, offsets, keys, values, log_times, self._log_end, idle_since,
             rules,
         )  # fmt: skip
+
+    def _told(self, message: Message) -> bool:
+        """Whether this is no message, but something that librdkafka says.
+
+        Raises:
+            TopicChanged: the next message to read is gone.
+            KafkaException: what does not pass by itself.
+        """
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._at_end = message.offset()
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise TopicChanged(
+                f"the topic {self._source.topic} no longer has message {self._next} of partition {self._partition}, the "
+                "next to read: it was made again, or retention removed what was not read yet; start again to see which"
+            ) from KafkaException(error)
+        elif error.fatal() or (not error.retriable() and error.code() not in _PASSING):
+            raise KafkaException(error)
+        return True
 
     def _idle(self) -> int | None:
         """The processing time in microseconds, when nothing has come for a while and nothing is on its way."""

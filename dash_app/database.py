@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from queue import Empty, Full, LifoQueue
@@ -10,9 +11,11 @@ from typing import Any
 import polars as pl
 import psycopg
 
+from analytics import roles
 from settings import Settings
 
 _IDLE = 8  # connections kept open between requests
+_LATELY_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0  # after a failure, answer at once for this long instead of trying again
 _WRITING = "-c statement_timeout=8000 -c timezone=UTC"
 _OPTIONS = f"-c default_transaction_read_only=on {_WRITING}"
@@ -44,7 +47,7 @@ class Database:
         self._dsn = dsn
         self._idle: LifoQueue[psycopg.Connection[Row]] = LifoQueue(_IDLE)
         self._closed_until = 0.0
-        self.failures = 0
+        self._failed_at = -math.inf
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
@@ -71,7 +74,7 @@ class Database:
         except psycopg.errors.UndefinedTable:
             raise NotReadyError from None
         except psycopg.OperationalError as error:
-            self.failures += 1
+            self._failed_at = time.monotonic()
             if not isinstance(error, psycopg.errors.QueryCanceled):
                 self._closed_until = time.monotonic() + _PAUSE_SECONDS
             raise DatabaseAwayError from None  # psycopg's own message can name the host and the user
@@ -85,12 +88,18 @@ class Database:
         by a tick; raises what `rows` raises, and `psycopg.Error` when the database refuses the change."""
         try:
             with psycopg.connect(self._dsn, connect_timeout=3, options=_WRITING, application_name=_NAME) as connection:
+                roles.take(connection, roles.DASHBOARD)
                 cursor = connection.execute(sql.encode(), parameters)
                 return cursor.fetchall() if cursor.description else []
         except psycopg.errors.UndefinedTable:
             raise NotReadyError from None
         except psycopg.OperationalError:
             raise DatabaseAwayError from None
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether a query has failed in the last ten seconds."""
+        return time.monotonic() - self._failed_at < _LATELY_SECONDS
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -115,10 +124,12 @@ class Database:
             return self._connect()
 
     def _connect(self) -> psycopg.Connection[Row]:
-        return psycopg.connect(
+        connection: psycopg.Connection[Row] = psycopg.connect(
             self._dsn, autocommit=True, connect_timeout=3, options=_OPTIONS, application_name=_NAME,
             tcp_user_timeout=5000, keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
         )  # fmt: skip
+        roles.take(connection, roles.DASHBOARD)
+        return connection
 
     def _forget(self) -> None:
         while True:

@@ -146,10 +146,9 @@ def answer(export: Export, kind: Kind, name: str, services: Services, view: View
             raise
     except DatabaseAwayError:
         return plain_page(503, "Not now", "The database does not answer. Please try again in a minute.")
-    except LakeAwayError:
-        return plain_page(
-            503, "Not now", "The lake, where the history is, cannot be read. Please try again in a minute."
-        )
+    except LakeAwayError as error:
+        said = f"The history cannot be read whole: {error}. Please try again in a minute."
+        return plain_page(503, "Not now", said)
     except NotReadyError:
         return plain_page(503, "Nothing yet", "There are no tables yet: the flow has not run.")
     finally:

@@ -1,6 +1,6 @@
 """Names of the parts around every page. A page's own parts are named in its package, with its name in front."""
 
-URL, TICK, SLOW = "url", "tick", "slow"
+URL, BEAT, TICK, SLOW = "url", "beat", "tick", "slow"
 ZONE, SCHEME, TOGGLE = "zone", "scheme", "scheme-toggle"
 PRICES, HEALTH_TOKEN, HEARTBEAT, WRITTEN = "prices-token", "health-token", "heartbeat", "written"
 STAGE, NOTICE, OFFLINE, PAGE, TOASTS = "stage", "notice", "offline", "page", "toasts"

@@ -27,7 +27,10 @@ _SETTLED_SECONDS = 10.0  # a batch that touches several days is several files; b
 
 
 class LakeAwayError(Exception):
-    """The lake could not be read; what is on the page stays, and the next question tries again."""
+    """The lake could not be read; what is on the page stays, and the next question tries again. Its text says why."""
+
+    def __init__(self, why: str = "the lake does not answer") -> None:
+        super().__init__(why)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from flask import Flask, Response, request
 
+from analytics import roles
 from dash_app.plain import plain_page
 from settings import Settings
 
@@ -35,10 +36,12 @@ def register(server: Flask, settings: Settings) -> None:
     """Serve `/mute/<token>`. Connects for each request, which are few."""
 
     def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(
+        connection = psycopg.connect(
             settings.postgres_dsn, autocommit=True, connect_timeout=3, options="-c statement_timeout=8000 -c timezone=UTC",
             application_name="conscope-mute",
         )  # fmt: skip
+        roles.take(connection, roles.DASHBOARD)
+        return connection
 
     server.add_url_rule(
         "/mute/<token>", "mute", lambda token: answer(connect, token, use=request.method == "POST"), methods=["GET", "POST"]

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import polars as pl
 from dash import Dash
 
+from analytics import roles
 from analytics.rulestore import Rules
 from dash_app.database import Database
 from dash_app.lake import Lake
@@ -28,7 +29,9 @@ class Services:
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Those that the settings name. Nothing connects before the first question."""
-        return cls(settings, Database.of(settings), Lake(settings.lake_dir), Rules(settings.postgres_dsn))
+        return cls(
+            settings, Database.of(settings), Lake(settings.lake_dir), Rules(settings.postgres_dsn, roles.DASHBOARD)
+        )
 
 
 @dataclass(frozen=True)

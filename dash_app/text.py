@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from unicodedata import bidirectional
 from urllib.parse import urlsplit
 
 import polars as pl
@@ -67,10 +70,15 @@ def source_name(source: str) -> str:
     return _SOURCES.get(source, source)
 
 
+def isolated(name: str) -> str:
+    """A name as part of a longer text: one that is written from the right keeps to itself, and turns nothing round."""
+    return f"\u2068{name}\u2069" if any(bidirectional(sign) in {"R", "AL"} for sign in name) else name
+
+
 def place(section: str | None, row: str | None = None, seat: str | None = None) -> str:
-    """Where a seat is: "Sec 112 · Row F · Seat 4"."""
-    parts = (("Sec", section), ("Row", row), ("Seat", seat))
-    named = [value if len(value) > 4 else f"{name} {value}" for name, value in parts if value]
+    """Where a seat is: "Sec 112 · Row F · Seats 4-5". What says itself what it is, as "Floor A", is left as it is."""
+    parts = (("Sec", section), ("Row", row), ("Seats" if seat and re.search(r"\d\D+\d", seat) else "Seat", seat))
+    named = [f"{name} {value}" if len(value) <= 4 or value[0].isdecimal() else value for name, value in parts if value]
     return " · ".join(named) or "No section"
 
 
@@ -96,7 +104,13 @@ def local(times: pl.Series, zone: str) -> pl.Series:
 
 def clock(time: datetime | None, zone: str, form: str = "%H:%M:%S") -> str:
     """One aware time on the clock of `zone`."""
-    if time is None:
-        return UNKNOWN
-    moved: datetime = local(pl.Series([time], dtype=pl.Datetime("us", "UTC")), zone)[0]
-    return moved.strftime(form)
+    return UNKNOWN if time is None else (time + _offset(int(time.timestamp()) // 900, zone)).strftime(form)
+
+
+@lru_cache(maxsize=4096)
+def _offset(quarter: int, zone: str) -> timedelta:
+    """What a zone's clock is ahead of UTC in a quarter of an hour; clocks are turned at the start of one. Kept, as pages tell
+    dozens of times at every tick."""
+    moment = datetime.fromtimestamp(quarter * 900, UTC)
+    moved: datetime = local(pl.Series([moment], dtype=pl.Datetime("us", "UTC")), zone)[0]
+    return moved - moment.replace(tzinfo=None)

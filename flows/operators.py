@@ -20,13 +20,14 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from bytewax.outputs import FixedPartitionedSink
 from typing_extensions import override
 
-from analytics import alert_rows, changes, quality
+from analytics import alert_rows, quality
 from analytics.alerts import Activation, Decision, Standing
 from analytics.clock import PartitionClock
 from analytics.decode import decode
+from analytics.rows import Rows
 from analytics.schema import row_id
 from analytics.seal import seal, unseal
-from analytics.shard import Compared, Description, Shard, ShardBatch, ShardOutput, route
+from analytics.shard import Description, Shard, ShardBatch, ShardOutput, join, route
 from analytics.windows import Window
 from connectors.kafka import RawBatch
 from sinks.tables import DeadLetter, Metric, Progress
@@ -45,24 +46,54 @@ class Decoded:
     tombstones: int
 
 
+_TOGETHER = 10_000
+
+
 @operator
 def decode_prices(step_id: str, up: Stream[RawBatch], topic: str) -> Stream[Decoded]:
-    """Decode each batch of messages; none is lost, and none fails its neighbours."""
+    """Decode batches of messages; none is lost, and none fails its neighbours.
 
-    def decode_batch(raw: RawBatch) -> Decoded:
-        first = row_id(raw.stream, raw.partition, 0)
-        ids = [first + offset for offset in raw.offsets]
-        found = decode(raw.values, raw.keys, raw.log_times, ids)
-        dead = [
-            DeadLetter(
-                ids[r.position], topic, raw.partition, raw.offsets[r.position], r.reason, r.detail,
-                raw.values[r.position] or b"",
-            )
-            for r in found.rejects
-        ]  # fmt: skip
-        return Decoded(raw, found.rows, dead, found.tombstones)
+    What partitions give at the same moment is decoded together: of a thin batch, nearly all of the price is fixed.
+    """
 
-    return op.map("decode", up, decode_batch)
+    def decode_batches(batches: list[RawBatch]) -> Iterable[Decoded]:
+        some: list[RawBatch] = []
+        for batch in batches:
+            some.append(batch)
+            if sum(len(taken.offsets) for taken in some) >= _TOGETHER:
+                yield from _decode(topic, some)
+                some = []
+        if some:
+            yield from _decode(topic, some)
+
+    return op.flat_map_batch("decode", up, decode_batches)
+
+
+def _decode(topic: str, batches: list[RawBatch]) -> Iterable[Decoded]:
+    ids = [row_id(raw.stream, raw.partition, 0) + offset for raw in batches for offset in raw.offsets]
+    found = decode(
+        [value for raw in batches for value in raw.values],
+        [key for raw in batches for key in raw.keys],
+        [time for raw in batches for time in raw.log_times],
+        ids,
+    )
+    rejects, first, taken = iter([*found.rejects, None]), 0, 0
+    refused = next(rejects)
+    for raw in batches:
+        dead = []
+        while refused is not None and refused.position < first + len(raw.offsets):
+            place = refused.position - first
+            dead.append(
+                DeadLetter(
+                    ids[refused.position], topic, raw.partition, raw.offsets[place], refused.reason, refused.detail,
+                    raw.values[place] or b"",
+                )
+            )  # fmt: skip
+            refused = next(rejects)
+        tombstones = raw.values.count(None)
+        accepted = len(raw.offsets) - len(dead) - tombstones
+        yield Decoded(raw, found.rows.slice(taken, accepted), dead, tombstones)
+        first, taken = first + len(raw.offsets), taken + accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +177,16 @@ class Tracked:
 
 
 class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
-    """A shard. Open windows leave it at most every so often: between two rows of a window lies often less than that.
+    """A shard. Open windows leave it at most every so often: between two rows of a window lies often less than that,
+    and under load so many change that to write them each time would take longer than all else.
 
     Processing time decides when they leave, never what is in them; those that wait are part of the snapshot.
     """
 
     def __init__(self, lateness: int, release_after: int, state: bytes | None, of: int = 1) -> None:
         settings = (lateness, release_after, of)
+        self._of = of
+        self._pause = _WINDOWS_EVERY
         self._shard = Shard(*settings) if state is None else Shard.load(unseal(state), *settings)
         self._due: datetime | None = datetime.now(UTC) if self._shard.has_windows else None
 
@@ -160,13 +194,17 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
     def on_batch(self, values: list[ShardBatch]) -> tuple[Iterable[ShardOutput], bool]:
         outputs = [self._shard.step(value) for value in values]
         if self._due is None and self._shard.has_windows:
-            self._due = datetime.now(UTC) + _WINDOWS_EVERY
+            self._due = datetime.now(UTC) + self._pause
         return outputs, StatefulBatchLogic.RETAIN
 
     @override
     def on_notify(self) -> tuple[Iterable[ShardOutput], bool]:
         self._due = None
-        return [ShardOutput(windows=self._shard.take_windows())], StatefulBatchLogic.RETAIN
+        began = time.perf_counter()
+        output = ShardOutput(windows=self._shard.take_windows())
+        spent = timedelta(seconds=time.perf_counter() - began)
+        self._pause = max(_WINDOWS_EVERY, spent * self._of * _WINDOWS_SHARE)
+        return [output], StatefulBatchLogic.RETAIN
 
     @override
     def on_eof(self) -> tuple[Iterable[ShardOutput], bool]:
@@ -182,6 +220,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
 
 _WINDOWS_EVERY = timedelta(milliseconds=300)
+_WINDOWS_SHARE = 40  # of the flow's time, one part in so many goes into taking windows; to write them costs some more
 
 
 @operator
@@ -216,9 +255,8 @@ def _to_shards(batch: Clocked, shards: int, cache: dict[str, int]) -> Iterable[t
     raw, rows = batch.raw, batch.rows
     if len(cache) > 1_000_000:
         cache.clear()
-    parts: dict[int, pl.DataFrame] = {}
-    if rows.height:
-        parts = dict(_split(rows, route(shards, cache, rows["event_id"].to_list())))
+    whole = Rows(rows)
+    parts = whole.split(route(shards, cache, whole.column("event_id")))
     rules: dict[int, list[Activation]] = {}
     for told in raw.rules:
         concerned = range(shards) if told.events is None else sorted(set(route(shards, cache, list(told.events))))
@@ -232,25 +270,9 @@ def _to_shards(batch: Clocked, shards: int, cache: dict[str, int]) -> Iterable[t
         )  # fmt: skip
 
 
-def _split(rows: pl.DataFrame, where: list[int]) -> Iterable[tuple[int, pl.DataFrame]]:
-    if len(set(where)) == 1:
-        yield where[0], rows
-        return
-    numbered = rows.with_columns(shard=pl.Series(where, dtype=pl.Int32))
-    for (shard,), part in numbered.partition_by("shard", as_dict=True, include_key=False).items():
-        yield shard, part
-
-
 def _join_compared(outputs: list[ShardOutput]) -> list[pl.DataFrame]:
-    """One frame of what many shards compared: a frame for each would cost more than what is in it."""
-    compared: list[Compared] = [part for output in outputs for part in output.compared]
-    if not compared:
-        return []
-    rows = pl.concat([part.rows for part in compared])
-    if any(part.default_rule is not None for part in compared):
-        holds = [x for part in compared for x in part.default_rule or [True] * part.rows.height]
-        rows = rows.with_columns(default_rule=pl.Series(holds, dtype=pl.Boolean))
-    return [changes.with_changes(rows, [previous for part in compared for previous in part.previous])]
+    rows = join([part for output in outputs for part in output.compared])
+    return [] if rows is None else [rows]
 
 
 @operator

@@ -15,6 +15,7 @@ import polars as pl
 from bytewax.dataflow import Dataflow, Stream
 
 import settings as configuration
+from analytics.schema import full
 from connectors import topics
 from connectors.kafka import KafkaBatchSource
 from flows import start
@@ -109,7 +110,7 @@ def database_id(settings: Settings) -> str:
 def lake_rows(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
     """A batch's rows in one frame, in the order of the log, those that cannot be true with their `reason`."""
     if not held.height:
-        return rows.with_columns(reason=pl.lit(None, dtype=pl.String)) if rows.height else None
+        return rows.hstack([full(None, pl.String, rows.height).alias("reason")]) if rows.height else None
     return pl.concat([rows, held], how="diagonal").sort("id")
 
 

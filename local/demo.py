@@ -21,6 +21,7 @@ if sys.version_info[:2] not in ((3, 11), (3, 12)):
         f"ConScope needs Python 3.11 or 3.12 (Bytewax has no wheels for {sys.version_info[0]}.{sys.version_info[1]})."
     )
 
+import polars as pl
 import psycopg
 
 from local.broker import EmbeddedBroker
@@ -202,9 +203,10 @@ class Demo:
         if self.children.pop("market").stop():
             raise Failed("the market could not deliver all its messages")
         log = read({"bootstrap.servers": broker.bootstrap}, "raw_prices")
+        published, whole = extent(log)
         deadline = time.monotonic() + 60
         counts = self._counts(postgres)
-        while (counts.taken < log.height or counts.unsent) and time.monotonic() < deadline and not self.interrupted:
+        while (counts.taken < published or counts.unsent) and time.monotonic() < deadline and not self.interrupted:
             self._check()
             time.sleep(0.5)
             counts = self._counts(postgres)
@@ -214,8 +216,14 @@ class Demo:
         counts = self._counts(postgres)
         lake = next(result.actual for result in results if result.table == "lake")
         agrees = all(result.equal for result in results)
+        verdict = ("agrees" if agrees else "DIFFERS", "every table computed anew from the log")
+        if not whole:  # counts are compared all the same
+            agrees, verdict = (
+                True,
+                ("not asked", "the embedded broker keeps some 5 MB a partition: its log is no longer whole"),
+            )
         table = [
-            ("published to raw_prices", log.height, ""),
+            ("published to raw_prices", published, ""),
             (
                 "in Postgres",
                 counts.taken,
@@ -230,7 +238,7 @@ class Demo:
                 f"{stub.alerts} delivered to the Discord stand-in in {len(stub.received)} messages",
             ),
             ("dead letters", counts.dead, ""),
-            ("the oracle", "agrees" if agrees else "DIFFERS", "every table computed anew from the log"),
+            ("the oracle", *verdict),
         ]
         print()
         for name, value, remark in table:
@@ -238,7 +246,7 @@ class Demo:
         if not agrees:
             print("\n" + report(results))
         good = (
-            agrees and not flow and counts.taken == log.height
+            agrees and not flow and counts.taken == published
             and lake == counts.history + counts.quarantine and counts.alerts == counts.sent == stub.alerts
         )  # fmt: skip
         print(f"\n  {'all equal' if good else 'NOT equal: see above'}\n", flush=True)
@@ -246,6 +254,12 @@ class Demo:
 
 
 _STARTED = time.monotonic()
+
+
+def extent(log: pl.DataFrame) -> tuple[int, bool]:
+    """How many messages were ever published to a topic, and whether its log still has all of them."""
+    ends = log.group_by("part").agg(first=pl.min("off"), end=pl.max("off") + 1)
+    return int(ends["end"].sum()), log.height == int(ends["end"].sum())
 
 
 def _port(wanted: int) -> int:

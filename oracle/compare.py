@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterable
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -29,9 +31,9 @@ _T = _TIME.format('"timestamp"')
 _ACTUAL = {
     "price_history": [
         "id", "event_id", "source", "section", '"row"', "seat", *_money("price", "fees", "total_price"), "currency",
-        "quantity", _T, "listing_id", "listing_url", "level", "late",
+        "quantity", _T, "listing_id", "listing_url", "level", "late::text",
     ],
-    "quarantine": ["id", "event_id", "source", *_money("total_price"), _T, "late", "reason"],
+    "quarantine": ["id", "event_id", "source", *_money("total_price"), _T, "late::text", "reason"],
     "quarantine_releases": ["id", "released_by"],
     "dead_letters": ["id", "partition", '"offset"'],
     "price_changes": [
@@ -57,6 +59,7 @@ _LAKE = (
     "round(total_price * 1000000)::BIGINT, currency, quantity, epoch_us(timestamp), listing_id, level, late, "
     "coalesce(p.reason, h.reason) FROM read_parquet({files}, hive_partitioning = false) AS p LEFT JOIN {held} AS h USING (id)"
 )
+_LAKE_WIDTH = 16
 _NONE_HELD = "(SELECT 0::BIGINT AS id, '' AS reason WHERE false)"
 
 
@@ -102,17 +105,20 @@ class Oracle:
         self, log: pl.DataFrame, stream: int = 1, lateness: float = 60.0, min_drop: float = 5.0, release_after: int = 3
     ) -> None:
         self._stream = stream
-        self._duck = duckdb.connect(":memory:")
-        self._duck.execute("SET TimeZone = 'UTC'")
-        self._duck.register("log_frame", _Arrow(log.select(LOG_SCHEMA.keys())))
-        self._duck.execute("CREATE TABLE log AS FROM log_frame")
+        self._overflow = tempfile.mkdtemp(prefix="conscope-oracle-")  # for what memory has no room
+        weakref.finalize(self, shutil.rmtree, self._overflow, ignore_errors=True)
+        self._duck = duckdb.connect(":memory:", config={"temp_directory": self._overflow})
+        self._duck.execute("SET TimeZone = 'UTC'; SET memory_limit = '6GB'")
+        self._duck.register("log", _Arrow(log.select(LOG_SCHEMA.keys())))
         self._variables = {
             "stream": stream,
             "lateness": round(lateness * 1e6),
             "min_drop": round(min_drop * 1e4),
         }
         self._run("rows.sql")
-        doubts, releases = doubted(map(Row._make, self._duck.execute(ROWS).fetchall()), release_after)
+        self._duck.execute("DROP VIEW parsed; DROP VIEW read")
+        self._duck.unregister("log")
+        doubts, releases = doubted(map(Row._make, self._fetched(ROWS)), release_after)
         for name, pairs, second in (("doubts", doubts, "reason"), ("releases", releases, "released_by")):
             kind = pl.String if second == "reason" else pl.Int64
             frame = pl.DataFrame(pairs, schema={"id": pl.Int64, second: kind}, orient="row")
@@ -126,6 +132,11 @@ class Oracle:
         for name, value in self._variables.items():
             text = text.replace(f"${name}", f"{value}::BIGINT")
         self._duck.execute(text)
+
+    def _fetched(self, query: str) -> Iterator[tuple[Any, ...]]:
+        cursor = self._duck.execute(query)
+        while rows := cursor.fetchmany(50_000):
+            yield from rows
 
     def count(self, table: str) -> int:
         """How many rows `table` must have."""
@@ -145,36 +156,51 @@ class Oracle:
                 where = f" WHERE stream_of(id) = {self._stream}" if table in _WITH_ID else ""
                 where += _BY_HAND if table == "price_history" else ""
                 where += " WHERE rule_id IS NULL" if table == "price_drop_alerts" else ""
-                results.append(
-                    self._table(table, _fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns)))
-                )
+                self._fetch(connection, f"SELECT {named} FROM {table}{where}", len(columns))
+                results.append(self._result(table, len(columns)))
         if lake is not None:
             results.append(self._lake(lake))
         return results
+
+    def _fetch(self, connection: psycopg.Connection[Any], query: str, width: int) -> None:
+        """What a query of Postgres gives, as the table `actual`, all of it text: whatever a type would hide shows."""
+        names = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
+        with tempfile.NamedTemporaryFile(dir=self._overflow, suffix=".csv") as file:
+            with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".encode()) as copy:
+                for block in copy:
+                    file.write(block)
+            file.flush()
+            self._duck.execute(
+                f"CREATE OR REPLACE TEMP TABLE actual AS FROM read_csv('{file.name}', columns = {{{names}}}, header = false, "
+                "auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, "
+                "max_line_size = 16777216)"
+            )
 
     def _lake(self, lake: Path) -> Result:
         files = _uncovered(Path(lake, "prices").glob(f"day=*/{self._stream:04d}-*.parquet"))
         doubts = sorted(map(str, Path(lake, "held").glob("day=*.parquet")))
         held = f"read_parquet({doubts}, hive_partitioning = false)" if doubts else _NONE_HELD
         query = _LAKE.format(files=files, held=held) if files else "SELECT * FROM lake LIMIT 0"
-        return self._table("lake", pl.DataFrame(self._duck.sql(query)))
+        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE actual AS {self._as_text(f'({query})', _LAKE_WIDTH)}")
+        return self._result("lake", _LAKE_WIDTH)
 
-    def _table(self, table: str, actual: pl.DataFrame) -> Result:
-        names = [f"c{i}" for i in range(actual.width)]
-        # Everything is compared as text: whatever a type would hide shows.
-        self._duck.register(
-            "actual_frame", _Arrow(actual.rename(dict(zip(actual.columns, names, strict=True))).cast(pl.String))
-        )
-        columns = ", ".join(names)
-        texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in names)
-        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE actual AS SELECT {columns} FROM actual_frame")
-        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT {texts} FROM {table} AS t({columns})")
-        ordered = self._duck.execute(f"SELECT * FROM actual ORDER BY {columns}").fetchall()
+    @staticmethod
+    def _as_text(rows: str, width: int) -> str:
+        texts = ", ".join(f"c{i}::VARCHAR AS c{i}" for i in range(width))
+        return f"SELECT {texts} FROM {rows} AS t({', '.join(f'c{i}' for i in range(width))})"
+
+    def _result(self, table: str, width: int) -> Result:
+        """`actual` against what `table` must hold."""
+        columns = ", ".join(f"c{i}" for i in range(width))
+        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {self._as_text(table, width)}")
+        digest = hashlib.md5(usedforsecurity=False)
+        for row in self._fetched(f"SELECT * FROM actual ORDER BY {columns}"):
+            digest.update(repr(row).encode())
         return Result(
             table,
             self.count("wanted"),
             self.count("actual"),
-            hashlib.md5(repr(ordered).encode(), usedforsecurity=False).hexdigest(),
+            digest.hexdigest(),
             self._duck.execute(f"FROM wanted EXCEPT ALL FROM actual ORDER BY {columns} LIMIT 5").fetchall(),
             self._duck.execute(f"FROM actual EXCEPT ALL FROM wanted ORDER BY {columns} LIMIT 5").fetchall(),
         )
@@ -216,21 +242,6 @@ def _uncovered(paths: Iterable[Path]) -> list[str]:
         for path, (where, first, last) in spans.items()
         if not any(w == where and f <= first and last <= t and (f, t) != (first, last) for w, f, t in spans.values())
     )
-
-
-def _fetch(connection: psycopg.Connection[tuple[object, ...]], query: str, width: int) -> pl.DataFrame:
-    with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".encode()) as copy:
-        data = b"".join(bytes(block) for block in copy)
-    schema = {f"c{i}": pl.String for i in range(width)}
-    if not data:
-        return pl.DataFrame(schema=schema)
-    frame = pl.read_csv(io.BytesIO(data), has_header=False, schema=schema)
-    return frame.with_columns(
-        pl.when(pl.col(name) == "t").then(pl.lit("true")).when(pl.col(name) == "f").then(pl.lit("false"))
-        .otherwise(pl.col(name)).alias(name)
-        for name in frame.columns
-        if set(frame[name].unique().to_list()) <= {"t", "f"}
-    )  # fmt: skip
 
 
 def report(results: Iterable[Result]) -> str:

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 HOUR = 3_600_000_000
+MOST_LISTINGS = 50_000
 
 ROWS = """
     SELECT id, event_id, keyed, listing, source, currency,
@@ -59,6 +60,9 @@ def doubted(rows: Iterable[Row], enough: int) -> tuple[list[tuple[int, str]], li
                     medians[place][hour] = _median(prices)
                 hour = row.time // HOUR
             before = believed.get(row.listing)
+            if before is None and row.listing not in waiting and len(believed) + len(waiting) >= MOST_LISTINGS:
+                held.append((row.id, "too_many_listings"))
+                continue
             place = places.get(row.listing, (row.place, row.currency))
             theirs = currencies.setdefault(row.source, {row.currency})
             if row.currency not in theirs:

@@ -21,11 +21,11 @@ CREATE OR REPLACE VIEW price_history AS
     SELECT id, event_id, source, section, "row", seat, price, fees, total, currency, quantity, time, listing_id,
            listing_url, level, late FROM believed;
 CREATE OR REPLACE VIEW judged_rows AS
-    SELECT held.* REPLACE (coalesce(held.reason, doubts.reason) AS reason) FROM held LEFT JOIN doubts USING (id);
+    SELECT accepted.*, coalesce(held.reason, doubts.reason) AS reason
+    FROM accepted LEFT JOIN held USING (id) LEFT JOIN doubts USING (id);
 CREATE OR REPLACE VIEW quarantine AS
     SELECT id, event_id, source, total, time, late, reason FROM judged_rows WHERE reason IS NOT NULL;
 CREATE OR REPLACE VIEW quarantine_releases AS SELECT id, released_by FROM releases;
-CREATE OR REPLACE VIEW dead_letters AS SELECT id, part, off FROM judged WHERE NOT well_formed;
 CREATE OR REPLACE VIEW price_changes AS
     SELECT id, event_id, source, section, "row", seat, listing_id, currency, level, previous, total, change, percent,
            previous_time, time FROM moved WHERE change <> 0;

@@ -18,7 +18,7 @@ def read(client: ClientConfig, topic: str, *, patience: float = 60.0) -> pl.Data
 
     Raises:
         KafkaException: the broker is out of reach, or an offset is gone.
-        TimeoutError: the end of a partition was not reached in `patience` seconds.
+        TimeoutError: nothing came for `patience` seconds, and the end of a partition was not reached.
     """
     consumer = Consumer(
         {**client, "group.id": "conscope-oracle", "enable.auto.commit": False, "auto.offset.reset": "error",
@@ -31,13 +31,10 @@ def read(client: ClientConfig, topic: str, *, patience: float = 60.0) -> pl.Data
             low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=15)
             starts.append(TopicPartition(topic, number, low))
         consumer.assign(starts)
-        rows = []
+        frames = [pl.DataFrame(schema=LOG_SCHEMA)]  # a long log as tuples would take several times the memory
         left, deadline = set(partitions), time.monotonic() + patience
         while left:
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"{topic}: the ends of partitions {sorted(left)} were not reached in {patience:.0f} s"
-                )
+            rows = []
             for message in consumer.consume(10_000, 0.2):
                 error = message.error()
                 if error is None:
@@ -48,6 +45,13 @@ def read(client: ClientConfig, topic: str, *, patience: float = 60.0) -> pl.Data
                     left.discard(message.partition())
                 else:
                     raise KafkaException(error)
-        return pl.DataFrame(rows, schema=LOG_SCHEMA, orient="row")
+            if rows:
+                frames.append(pl.DataFrame(rows, schema=LOG_SCHEMA, orient="row"))
+                deadline = time.monotonic() + patience
+            elif time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{topic}: the ends of partitions {sorted(left)} were not reached, and nothing came for {patience:.0f} s"
+                )
+        return pl.concat(frames)
     finally:
         consumer.close()

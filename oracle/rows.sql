@@ -1,7 +1,8 @@
 -- From the log to its price rows. Inputs: the table `log` (part, off, key, value, log_ms) and the variables `stream` and
 -- `lateness` (microseconds). Money is in micros, times in microseconds.
 
--- A field is {t: its JSON type, v: its text}; each message is parsed once.
+-- A field is {t: its JSON type, v: its text}; each message is parsed once. What is as wide as the log is a view: a log of
+-- an hour at thousands a second is larger than memory.
 CREATE OR REPLACE MACRO present(f) AS coalesce(f.t, 'NULL') <> 'NULL';
 CREATE OR REPLACE MACRO micros(f) AS TRY_CAST(round_even(TRY_CAST(f.v AS DOUBLE) * 1000000, 0) AS BIGINT);
 CREATE OR REPLACE MACRO is_money(f) AS
@@ -37,7 +38,7 @@ CREATE OR REPLACE MACRO paths() AS [
     '$.quantity', '$.level', '$.listing_count'
 ];
 
-CREATE OR REPLACE TABLE read AS
+CREATE OR REPLACE VIEW read AS
     SELECT part, off, key, log_ms, ($stream << 52) | (CAST(part AS BIGINT) << 40) | off AS id,
            octet_length(value) AS bytes, coalesce(TRY(decode(value)), '') AS text, TRY_CAST(text AS JSON) AS j
     FROM log WHERE value IS NOT NULL;
@@ -56,7 +57,7 @@ CREATE OR REPLACE TABLE deep AS
 CREATE OR REPLACE TABLE lax AS
     SELECT id FROM read WHERE regexp_matches(text, ',\s*[\]}]') AND regexp_matches(bones(text), ',\s*[\]}]');
 
-CREATE OR REPLACE TABLE parsed AS
+CREATE OR REPLACE VIEW parsed AS
     SELECT part, off, key, log_ms, id,
         coalesce(kind = 'OBJECT' AND bytes <= 1048576 AND id NOT IN (FROM deep) AND id NOT IN (FROM lax), false) AS readable,
         {t: types[1], v: texts[1]} AS event_id, {t: types[2], v: texts[2]} AS source,
@@ -76,7 +77,14 @@ CREATE OR REPLACE TABLE parsed AS
     FROM (SELECT *, json_type(j) AS kind, json_type(j, paths()) AS types, j ->> paths() AS texts FROM read);
 
 CREATE OR REPLACE TABLE judged AS
-    SELECT *, instant("timestamp") AS time, CASE WHEN present(event_date) THEN instant(event_date) ELSE instant("date") END AS starts,
+    SELECT id, part, off, key, event_id.v AS event_id, source.v AS source, words(event_name) AS event_name,
+        words(venue) AS venue, words(section) AS section, words("row") AS "row", words(seat) AS seat,
+        words(listing_id) AS listing_id, words(seller_notes) AS seller_notes, coalesce(words(listing_url), words(url)) AS listing_url,
+        coalesce(currency.v, 'USD') AS currency, coalesce(level.v, 'listing') AS level,
+        coalesce(TRY_CAST(quantity.v AS INTEGER), 1) AS quantity, starts AS event_date,
+        micros(price) AS price, micros(fees) AS fees,
+        coalesce(micros(total_price), micros(price) + coalesce(micros(fees), 0)) AS total,
+        coalesce(key = encode(event_id.v), false) AS keyed, time,
         coalesce(
             readable AND present(event_id) AND (is_text(event_id, 200) OR is_int64(event_id)) AND length(event_id.v) > 0
             AND present(source) AND is_text(source, 200) AND length(source.v) > 0
@@ -92,27 +100,21 @@ CREATE OR REPLACE TABLE judged AS
             AND (NOT present(currency) OR regexp_full_match(currency.v, '[A-Z]{3}'))
             AND (NOT present(level) OR level.v IN ('listing', 'event')),
         false) AS well_formed
-    FROM parsed;
+    FROM (SELECT *, instant("timestamp") AS time, CASE WHEN present(event_date) THEN instant(event_date) ELSE instant("date") END AS starts FROM parsed);
 
 CREATE OR REPLACE TABLE accepted AS
-    SELECT id, part, off, time, event_id.v AS event_id, source.v AS source, words(event_name) AS event_name,
-        words(venue) AS venue, words(section) AS section, words("row") AS "row", words(seat) AS seat,
-        words(listing_id) AS listing_id, words(seller_notes) AS seller_notes, coalesce(words(listing_url), words(url)) AS listing_url,
-        coalesce(currency.v, 'USD') AS currency, coalesce(level.v, 'listing') AS level,
-        coalesce(TRY_CAST(quantity.v AS INTEGER), 1) AS quantity, starts AS event_date,
-        micros(price) AS price, micros(fees) AS fees,
-        coalesce(micros(total_price), micros(price) + coalesce(micros(fees), 0)) AS total,
-        coalesce(key = encode(event_id.v), false) AS keyed,
-        time < max(time) OVER (PARTITION BY part ORDER BY off) - $lateness AS late
+    SELECT * EXCLUDE (key, well_formed), time < max(time) OVER (PARTITION BY part ORDER BY off) - $lateness AS late
     FROM judged WHERE well_formed;
+CREATE OR REPLACE TABLE dead_letters AS SELECT id, part, off FROM judged WHERE NOT well_formed;
+DROP TABLE judged;
 
 -- Words that say that no ticket is sold here, whole and in any case.
 CREATE OR REPLACE MACRO says(text, words) AS
     coalesce(regexp_matches(text, '(^|[^0-9a-z])(' || words || ')([^0-9a-z]|$)', 'i'), false);
 CREATE OR REPLACE MACRO for_cars(place) AS
     says(place, 'parking|car ?park|car ?parks|garage|garages|shuttle|shuttles|valet|park and ride|park & ride|hotel package|hotel packages');
-CREATE OR REPLACE TABLE held AS
-    SELECT *, CASE WHEN price < 0 THEN 'negative_price' WHEN price = 0 THEN 'zero_price' WHEN fees < 0 THEN 'negative_fees'
+CREATE OR REPLACE TABLE held AS FROM (
+    SELECT id, CASE WHEN price < 0 THEN 'negative_price' WHEN price = 0 THEN 'zero_price' WHEN fees < 0 THEN 'negative_fees'
                    WHEN total <= 0 THEN 'total_not_positive' WHEN greatest(total, price) > 1000000000000 THEN 'implausibly_high'
                    WHEN for_cars(section) OR for_cars("row")
                      OR says(event_name, '(parking|car ?park|shuttle|valet) (pass|passes|permits?|vouchers?|tickets?|only)|hotel packages?')
@@ -122,11 +124,10 @@ CREATE OR REPLACE TABLE held AS
                      OR says(seller_notes, '(not|no|[a-z]+n''t) (valid for|include|includes|including) (any )?(event )?(admission|entry|(a )?tickets?)')
                    THEN 'not_a_ticket'
               END AS reason
-    FROM accepted;
-
+    FROM accepted) WHERE reason IS NOT NULL;
 CREATE OR REPLACE TABLE plausible AS
-    SELECT * EXCLUDE (reason), concat_ws(chr(31), event_id, source, currency,
+    SELECT *, concat_ws(chr(31), event_id, source, currency,
         CASE WHEN level = 'event' THEN '*' WHEN listing_id IS NOT NULL THEN '#' || listing_id
              ELSE '@' || chr(31) || coalesce(section, chr(29)) || chr(31) || coalesce("row", chr(29)) || chr(31) || coalesce(seat, chr(29))
         END) AS listing
-    FROM held WHERE reason IS NULL;
+    FROM accepted WHERE id NOT IN (SELECT id FROM held);

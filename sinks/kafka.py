@@ -11,14 +11,13 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
 
 import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from analytics.schema import MONEY, PRICE_SCHEMA, percent, to_units
+from analytics.rules import PERCENT
+from analytics.schema import MONEY, PRICE_SCHEMA, percent, to_units, with_units
 from settings import ClientConfig
 from sinks.tables import DeadLetter, Metric
 from sinks.writer import Writer
@@ -54,19 +53,18 @@ def processed(topic: str, rows: pl.DataFrame) -> Messages:
     The fields of a price event, and `previous_price`, `previous_total_price`, `previous_timestamp`, `price_change` and
     `price_change_percent` (both of the all-in price), null at the first sight of a listing.
     """
-    body = rows.with_columns(
-        *to_units(*MONEY, "previous_price", "previous_total", "change"),
-        *(_rfc3339(name) for name in ("timestamp", "event_date", "previous_timestamp")),
-        change_percent=percent("change_percent"),
-    ).select(
-        *PRICE_SCHEMA,
-        "previous_price",
-        "previous_timestamp",
-        previous_total_price="previous_total",
-        price_change="change",
-        price_change_percent="change_percent",
-    )
+    priced = with_units(rows, *MONEY, "previous_price", "previous_total", "change")
+    texts = [_rfc3339(rows[name]).alias(name) for name in ("timestamp", "event_date", "previous_timestamp")]
+    body = with_units(priced, "change_percent", of=PERCENT).with_columns(texts)[list(_PROCESSED)]
+    body.columns = list(_PROCESSED.values())
     return Messages(topic, rows["event_id"].to_list(), _json(body))
+
+
+_PROCESSED = {name: name for name in (*PRICE_SCHEMA, "previous_price", "previous_timestamp")} | {
+    "previous_total": "previous_total_price",
+    "change": "price_change",
+    "change_percent": "price_change_percent",
+}
 
 
 def alerts(topic: str, rows: pl.DataFrame) -> Messages:
@@ -77,7 +75,7 @@ def alerts(topic: str, rows: pl.DataFrame) -> Messages:
             *to_units("old_price", "new_price", "drop_amount", "lowest_so_far"),
             percent("drop_percent"),
             percent("percentile"),
-            alert_timestamp=_rfc3339("timestamp"),
+            alert_timestamp=_rfc3339(rows["timestamp"]),
         )
     ).select(
         "alert_id", "alert_type", "alert_timestamp", "event_id", "event_name", "venue", "old_price", "new_price",
@@ -119,12 +117,13 @@ def metrics(topic: str, readings: list[Metric]) -> Messages:
     return Messages(topic, [reading.metric_name for reading in readings], values)
 
 
-def _rfc3339(column: str) -> pl.Expr:
-    return pl.col(column).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+def _rfc3339(times: pl.Series) -> pl.Series:
+    # Without the zone, which is UTC, as with it each time is worked out in two steps.
+    return times.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
 
 
 def _json(frame: pl.DataFrame) -> list[bytes | str]:
-    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+    return frame.to_struct().struct.json_encode().to_list()
 
 
 @dataclass(frozen=True)
@@ -154,8 +153,8 @@ class _Partition(StatefulSinkPartition[Item, None]):
                 "linger.ms": 5,
                 "compression.type": "lz4",
                 "message.timeout.ms": 300_000,
-                "queue.buffering.max.messages": 500_000,
-                "queue.buffering.max.kbytes": 262_144,
+                "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": 65_536,
                 **client,
                 "enable.idempotence": True,
                 "delivery.report.only.error": True,
@@ -169,22 +168,25 @@ class _Partition(StatefulSinkPartition[Item, None]):
 
     def _write(self, items: list[Item], barrier: bool) -> None:
         for messages in _encoded(items):
-            headers = messages.headers
-            for index, (key, value) in enumerate(zip(messages.keys, messages.values, strict=True)):
-                extra: dict[str, Any] = {"headers": headers[index]} if headers else {}
-                self._produce(messages.topic, key, value, extra)
+            self._send(messages)
         self._producer.poll(0)
         self._check()
         if barrier:
             self._flush()
 
-    def _produce(self, topic: str, key: str, value: bytes | str, extra: dict[str, Any]) -> None:
-        while True:
-            try:
-                return self._producer.produce(topic, value, key, on_delivery=self._report, **extra)
-            except BufferError:  # the queue is full: wait for the brokers, which is the back-pressure
-                self._producer.poll(0.1)
-                self._check()
+    def _send(self, messages: Messages) -> None:
+        produce, topic, report = self._producer.produce, messages.topic, self._report
+        for index, (key, value) in enumerate(zip(messages.keys, messages.values, strict=True)):
+            while True:
+                try:
+                    if messages.headers is None:
+                        produce(topic, value, key, on_delivery=report)
+                    else:
+                        produce(topic, value, key, on_delivery=report, headers=dict(messages.headers[index]))
+                    break
+                except BufferError:  # the queue is full: wait for the brokers, which is the back-pressure
+                    self._producer.poll(0.1)
+                    self._check()
 
     def _report(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
@@ -211,10 +213,12 @@ class _Partition(StatefulSinkPartition[Item, None]):
 
 
 def _encoded(items: list[Item]) -> Iterator[Messages]:
-    """The messages of `items`; neighbouring rows of one kind are encoded together."""
-    for kind, group in groupby(items, lambda item: (item.topic, item.encode) if isinstance(item, Rows) else None):
-        if kind is None:
-            yield from (item for item in group if isinstance(item, Messages))
+    """The messages of `items`, in order within each topic; rows of one kind are encoded together."""
+    rows: dict[tuple[str, Callable[[str, pl.DataFrame], Messages]], list[pl.DataFrame]] = {}
+    for item in items:
+        if isinstance(item, Messages):
+            yield item
         else:
-            topic, encode = kind
-            yield encode(topic, pl.concat([item.rows for item in group if isinstance(item, Rows)]))
+            rows.setdefault((item.topic, item.encode), []).append(item.rows)
+    for (topic, encode), frames in rows.items():
+        yield encode(topic, pl.concat(frames))

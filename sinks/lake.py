@@ -14,22 +14,27 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from analytics.lake import LAKE_COLUMNS, Name, current_files
-from analytics.schema import MONEY, to_units
+from analytics.schema import MONEY, split_id, with_units
 from sinks.writer import Writer
 
 _MOST_ROWS = 500_000
-_SMALL_BYTES = 16 << 20  # joining holds all rows of a file in memory, and sorts them
-_MERGE_AT = 16
+_JOINED_BYTES = 8 << 20  # joining holds all rows in memory, some 350,000, and sorts them
+_MERGE_AT, _SOME = 16, 4
+_SYNCS = 4
+_GATHER = 16  # so many frames of a partition become one
+_OFFSET_BITS = 40
 _ROW_GROUP = 16_384  # of a joined file: a few events, so that one event's rows are found by the groups' statistics
 
 
@@ -140,7 +145,7 @@ class LakeWriter:
     def __init__(self, directory: Path, keep_seconds: float = 3600.0) -> None:
         self._directory = directory
         self._keep_seconds = keep_seconds
-        self._frames: list[pl.DataFrame] = []
+        self._frames: dict[int, list[pl.DataFrame]] = {}  # of each (stream, partition)
         self._durable: dict[tuple[str, int, int], int] = {}
         self._untidy: set[str] = set()
         self.waiting = 0
@@ -157,8 +162,18 @@ class LakeWriter:
     def add(self, frames: Iterable[pl.DataFrame]) -> None:
         """Take price rows; within a partition they come in the order of their offsets."""
         for frame in frames:
-            self._frames.append(frame)
+            if frame.height:
+                ends: Any = (frame["id"].min(), frame["id"].max())
+                one = ends[0] >> _OFFSET_BITS == ends[1] >> _OFFSET_BITS  # as the flow's batches all are
+                for part in [frame] if one else _by_partition(frame):
+                    self._gather(part)
             self.waiting += frame.height
+
+    def _gather(self, frame: pl.DataFrame) -> None:
+        frames = self._frames.setdefault(frame["id"][0] >> _OFFSET_BITS, [])
+        frames.append(frame)
+        if len(frames) >= _GATHER:  # now, and not while a barrier waits
+            frames[:] = [pl.concat(frames, rechunk=True)]
 
     def flush(self) -> None:
         """Write and sync everything taken.
@@ -168,23 +183,22 @@ class LakeWriter:
         """
         if not self.waiting:
             return
-        rows = pl.concat(self._frames).with_columns(
-            *to_units(*MONEY),
-            stream=pl.col("id") // 2**52,
-            partition=pl.col("id") // 2**40 % 4096,
-            offset=pl.col("id") % 2**40,
-            day=pl.format("day={}", pl.col("timestamp").dt.date()),
-        )
-        for key, part in rows.partition_by("day", "stream", "partition", as_dict=True).items():
-            day, stream, partition = key
-            durable = self._durable.get((day, stream, partition), -1)
-            fresh = part.filter(pl.col("offset") > durable).sort("id")
-            if fresh.height:
-                name = Name(stream, partition, fresh["offset"][0], fresh["offset"][-1])
-                self._put(self._directory / day, name, fresh.select(LAKE_COLUMNS))
-                self._durable[day, stream, partition] = name.last
-        self._frames, self.waiting = [], 0
-        self._untidy.update(rows["day"].unique())
+        durable: dict[tuple[str, int, int], int] = {}
+        written: list[_Aside] = []
+        for number, frames in self._frames.items():
+            for day, part in _by_day(pl.concat(frames)):
+                stream, partition, first = split_id(part["id"][0])
+                key = (day, stream, partition)
+                if first <= (before := self._durable.get(key, -1)):
+                    part = part.filter(part["id"] > (number << _OFFSET_BITS) + before)
+                if part.height:
+                    name = Name(stream, partition, split_id(part["id"][0])[2], split_id(part["id"][-1])[2])
+                    written.append(self._put(self._directory / day, name, with_units(part, *MONEY)[LAKE_COLUMNS]))
+                    durable[key] = name.last
+                self._untidy.add(day)
+        _publish(written)
+        self._durable |= durable
+        self._frames, self.waiting = {}, 0
 
     def tidy(self) -> bool:
         """Join the small files of one partition, if there are many of a day that was written to; True: call again."""
@@ -195,23 +209,21 @@ class LakeWriter:
                 return True
         return False
 
-    def _put(self, folder: Path, name: Name, rows: pl.DataFrame, row_group: int | None = None) -> None:
+    def _put(self, folder: Path, name: Name, rows: pl.DataFrame, row_group: int | None = None) -> _Aside:
         if not folder.exists():
             folder.mkdir()
             _sync(self._directory)
-        _write(folder, str(name), rows, row_group)
+        return _write(folder, str(name), rows, row_group)
 
     def _compact(self, folder: Path) -> bool:
         """Join a partition's small files once there are many, and say whether there were. The joined file's name covers
         theirs, so that readers and restarts ignore the old ones from the moment it appears. Its rows stand event by
         event, as most readers ask for one event; no reader may depend on that."""
-        for run in _small_runs(current_files(folder.glob("*.parquet"))):
-            if len(run) < _MERGE_AT:
-                continue
+        for run in _to_join(current_files(folder.glob("*.parquet"))):
             rows = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in run])
             first, last = Name.of(run[0]), Name.of(run[-1])
             name = Name(first.stream, first.partition, first.first, last.last)
-            self._put(folder, name, rows.sort("event_id", "timestamp", "id"), _ROW_GROUP)
+            _publish([self._put(folder, name, rows.sort("event_id", "timestamp", "id"), _ROW_GROUP)])
             return True
         self._sweep(folder)
         return False
@@ -252,32 +264,73 @@ class HeldWriter:
             known = pl.read_parquet(path, hive_partitioning=False) if path.exists() else told.clear()
             news = told.unique("id").join(known, on="id", how="anti")
             if news.height:
-                _write(self._directory, str(day), pl.concat([known, news]).sort("id"))
+                _publish([_write(self._directory, str(day), pl.concat([known, news]).sort("id"))])
         self._frames = []
 
 
-def _write(folder: Path, name: str, rows: pl.DataFrame, row_group: int | None = None) -> None:
-    """Write a file so that it appears whole, in place of an older one of its name."""
+class _Aside(NamedTuple):
+    """A file that has been written under another name, and the one that it shall have."""
+
+    path: Path
+    target: Path
+
+
+def _write(folder: Path, name: str, rows: pl.DataFrame, row_group: int | None = None) -> _Aside:
     aside = folder / f"{name}.tmp"
-    rows.write_parquet(aside, compression="zstd", compression_level=1, row_group_size=row_group)
-    _sync(aside)
-    aside.rename(folder / f"{name}.parquet")
-    _sync(folder)
+    try:
+        rows.write_parquet(aside, compression="zstd", compression_level=1, row_group_size=row_group)
+    except pl.exceptions.PolarsError as error:
+        # Some failures of a disk are told as Parquet that is out of specification.
+        found = re.search(r"os error (\d+)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(aside)) from error
+    return _Aside(aside, folder / f"{name}.parquet")
 
 
-def _small_runs(paths: list[Path]) -> list[list[Path]]:
-    """Neighbouring small files of one partition. A large file ends a run: a joined name covers all between."""
-    runs: list[list[Path]] = []
-    last: tuple[int, int] | None = None
+def _publish(files: list[_Aside]) -> None:
+    """Let files appear whole, each in place of an older one of its name, and be there for good.
+
+    Many are synced at once: a disk takes hardly longer for four than for one, and the flow waits for it.
+    """
+    with ThreadPoolExecutor(_SYNCS) as pool:
+        list(pool.map(_sync, [file.path for file in files]))
+    for file in files:
+        file.path.rename(file.target)
+    for folder in {file.target.parent for file in files}:
+        _sync(folder)
+
+
+def _by_partition(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    named = rows.with_columns(of=pl.col("id") // 2**_OFFSET_BITS)
+    return named.partition_by("of", include_key=False, maintain_order=True)
+
+
+def _by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """(folder, rows) of each day of event time."""
+    times: Any = (rows["timestamp"].min(), rows["timestamp"].max())
+    if times[0].date() == times[1].date():
+        yield f"day={times[0].date()}", rows
+        return
+    dated = rows.with_columns(day=pl.col("timestamp").dt.date())
+    for (day,), part in dated.partition_by("day", as_dict=True, include_key=False).items():
+        yield f"day={day}", part
+
+
+def _to_join(paths: list[Path]) -> Iterator[list[Path]]:
+    """Neighbouring files of one partition that become one: once there are many, or when no other fits in any more."""
+    run: list[Path] = []
+    size = 0
     for path in paths:
-        if path.stat().st_size >= _SMALL_BYTES:
-            last = None
-        elif last == Name.of(path)[:2]:
-            runs[-1].append(path)
-        else:
-            runs.append([path])
-            last = Name.of(path)[:2]
-    return runs
+        more, next_to = path.stat().st_size, bool(run) and Name.of(run[-1])[:2] == Name.of(path)[:2]
+        if not next_to or size + more > _JOINED_BYTES:
+            if len(run) >= (_SOME if next_to else _MERGE_AT):
+                yield run
+            run, size = [], 0
+        run.append(path)
+        size += more
+    if len(run) >= _MERGE_AT:
+        yield run
 
 
 def _sync(path: Path) -> None:

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import polars as pl
 import psycopg
@@ -58,29 +58,62 @@ class PostgresSink(FixedPartitionedSink[Item, None]):
 
 
 class _Partition(StatefulSinkPartition[Item, None]):
+    """Two writers, each with a connection: windows are many and slow to write, and no price shall wait for them."""
+
     def __init__(self, sink: PostgresSink) -> None:
         self._database = Database(sink.dsn, sink.retry_seconds)
         self._database.run(lambda _: schema.migrate(sink.dsn))
         self._pending = _Pending()
+        self._commit = Commits()
         self._writer: Writer[Item] = Writer("postgres", self._write)
+        self._windows = _Windows(sink)
 
     def write_batch(self, values: list[Item]) -> None:
         for value in values:
-            self._writer.put(value)
+            if _of_windows(value):
+                self._windows.writer.put(value)
+            else:
+                self._writer.put(value)
 
     def snapshot(self) -> None:
         self._writer.barrier()
+        self._windows.writer.barrier()
 
     def close(self) -> None:
         # No flush: close() also runs on the way out of a crash, and what is not committed will be read again.
         self._writer.stop()
+        self._windows.writer.stop()
         self._database.close()
+        self._windows.database.close()
 
     def _write(self, items: list[Item], barrier: bool) -> None:
         self._pending.take(items)
         writes = self._pending.due(everything=barrier)
         if writes:
-            self._database.run(lambda connection: commit(connection, writes))
+            self._database.run(lambda connection: self._commit(connection, writes))
+
+
+class _Windows:
+    """Upserts windows, each time the newest version of those that changed since the last."""
+
+    def __init__(self, sink: PostgresSink) -> None:
+        self.database = Database(sink.dsn, sink.retry_seconds)
+        self.writer: Writer[list[Window]] = Writer("postgres-windows", self._write)
+        self._newest: dict[tuple[Any, ...], Window] = {}
+        self._last = 0.0
+
+    def _write(self, items: list[list[Window]], barrier: bool) -> None:
+        for windows in items:
+            self._newest.update((window[:7], window) for window in windows)
+        if self._newest and (barrier or time.monotonic() - self._last >= _HOLD_SECONDS):
+            self._last = time.monotonic()
+            writes = [tables.windows(list(self._newest.values()))]
+            self._newest = {}
+            self.database.run(lambda connection: commit(connection, writes))
+
+
+def _of_windows(item: Item) -> TypeGuard[list[Window]]:
+    return isinstance(item, list) and bool(item) and isinstance(item[0], Window)
 
 
 class _Pending:
@@ -88,7 +121,6 @@ class _Pending:
 
     def __init__(self) -> None:
         self._appends: dict[Table, list[Write]] = {}
-        self._windows: dict[tuple[Any, ...], Window] = {}
         self._events: dict[str, Description] = {}
         self._progress: dict[tuple[int, int], Progress] = {}
         self._standings: dict[tuple[int, str], Standing] = {}
@@ -99,13 +131,11 @@ class _Pending:
             for row in item if isinstance(item, list) else [item]:
                 if isinstance(row, Write):
                     self._appends.setdefault(row.table, []).append(row)
-                elif isinstance(row, Window):
-                    self._windows[row[:7]] = row
                 elif isinstance(row, Progress):
                     self._progress[row[:2]] = row
                 elif isinstance(row, Standing):
                     self._standings[row.rule.id, row.event_id] = row
-                else:
+                elif isinstance(row, Description):
                     self._events[row.event_id] = row
 
     def due(self, *, everything: bool) -> list[Write]:
@@ -122,9 +152,6 @@ class _Pending:
         now = time.monotonic()
         if everything or now - self._last >= _HOLD_SECONDS:
             self._last = now
-            if self._windows:
-                writes.append(tables.windows(list(self._windows.values())))
-                self._windows = {}
             if self._progress:
                 writes.append(tables.progress(list(self._progress.values())))
                 self._progress = {}
@@ -191,25 +218,44 @@ _PASSING = (
 )
 
 
-def commit(connection: psycopg.Connection[Any], writes: list[Write]) -> None:
-    """Write all of it in one transaction."""
+class Commits:
+    """Commits writes; knows whether the flow is going over messages again whose rows are there already."""
+
+    def __init__(self) -> None:
+        self._again = False
+
+    def __call__(self, connection: psycopg.Connection[Any], writes: list[Write]) -> None:
+        """Write all of it in one transaction."""
+        if not self._again:
+            try:
+                commit(connection, writes)
+                return
+            except psycopg.errors.UniqueViolation:
+                self._again = True  # after a crash
+        self._again = commit(connection, writes, again=True)
+
+
+def commit(connection: psycopg.Connection[Any], writes: list[Write], *, again: bool = False) -> bool:
+    """Write all of it in one transaction; says whether rows were found that are there already.
+
+    Rows that are facts of a message are copied straight into their table; with `again`, by way of a staging table, as
+    some may be there.
+
+    Raises:
+        psycopg.errors.UniqueViolation: without `again`, some are there.
+    """
+    found = False
     with connection.transaction():
         for write in writes:
             if write.table.key:
                 _upsert(connection, write)
+            elif again:
+                found |= _merge(connection, write, sql.SQL("DO NOTHING")) < write.frame.height
             else:
-                _append(connection, write)
+                _copy(connection, write, write.table.name)
         if any(write.table is tables.OUTBOX for write in writes):
             connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(OUTBOX_CHANNEL)))
-
-
-def _append(connection: psycopg.Connection[Any], write: Write) -> None:
-    """COPY straight into the table; only when rows are there already, by way of a staging table."""
-    try:
-        with connection.transaction():
-            _copy(connection, write, write.table.name)
-    except psycopg.errors.UniqueViolation:
-        _merge(connection, write, sql.SQL("DO NOTHING"))
+    return found
 
 
 def _upsert(connection: psycopg.Connection[Any], write: Write) -> None:
@@ -222,7 +268,7 @@ def _upsert(connection: psycopg.Connection[Any], write: Write) -> None:
     _merge(connection, write, sql.SQL("({}) DO UPDATE SET {}").format(key, assignments))
 
 
-def _merge(connection: psycopg.Connection[Any], write: Write, on_conflict: sql.Composable) -> None:
+def _merge(connection: psycopg.Connection[Any], write: Write, on_conflict: sql.Composable) -> int:
     table, staging = sql.Identifier(write.table.name), f"staging_{write.table.name}"
     columns = sql.SQL(", ").join(map(sql.Identifier, write.table.columns))
     connection.execute(
@@ -232,11 +278,11 @@ def _merge(connection: psycopg.Connection[Any], write: Write, on_conflict: sql.C
     )
     connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(staging)))
     _copy(connection, write, staging)
-    connection.execute(
+    return connection.execute(
         sql.SQL("INSERT INTO {} ({}) SELECT * FROM {} ON CONFLICT {}").format(
             table, columns, sql.Identifier(staging), on_conflict
         )
-    )
+    ).rowcount
 
 
 def _copy(connection: psycopg.Connection[Any], write: Write, into: str) -> None:

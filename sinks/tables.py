@@ -9,7 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from analytics.alerts import Decision, Standing
-from analytics.schema import MONEY, percent, to_units
+from analytics.rules import PERCENT
+from analytics.schema import MONEY, UTC, percent, to_units, with_units
 from analytics.shard import Description
 from analytics.windows import Window
 
@@ -241,24 +242,20 @@ def standings(rows: list[Standing]) -> Write:
 
 
 def _history_frame(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(to_units(*MONEY)).select(PRICE_HISTORY.columns)
+    return with_units(rows, *MONEY)[list(PRICE_HISTORY.columns)]
 
 
 def _quarantine_frame(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(to_units(*MONEY)).select(QUARANTINE.columns)
+    return with_units(rows, *MONEY)[list(QUARANTINE.columns)]
 
 
 def _changes_frame(rows: pl.DataFrame) -> pl.DataFrame:
-    return (
-        rows.filter(pl.col("change") != 0)
-        .with_columns(
-            *to_units("change"),
-            old_price=to_units("previous_total")[0],
-            new_price=to_units("total_price")[0],
-            change_percent=percent("change_percent"),
-        )
-        .select(PRICE_CHANGES.columns)
-    )
+    changed = rows.filter(rows["change"] != 0)
+    if not changed.height:
+        return changed
+    named = changed.drop("price").rename({"previous_total": "old_price", "total_price": "new_price"})
+    in_percent = with_units(named, "change_percent", of=PERCENT)
+    return with_units(in_percent, "old_price", "new_price", "change")[list(PRICE_CHANGES.columns)]
 
 
 def _alerts_frame(rows: pl.DataFrame) -> pl.DataFrame:
@@ -289,9 +286,10 @@ _WINDOW_FRAME = dict.fromkeys(PRICE_WINDOWS.columns[:5], pl.String) | {
 
 def windows(rows: list[Window]) -> Write:
     """Windows, at most one of each key."""
-    frame = pl.DataFrame(rows, schema=_WINDOW_FRAME, orient="row")
-    prices = to_units("min_price", "max_price", "avg_price", "open_price", "close_price")
-    return Write(PRICE_WINDOWS, frame.with_columns(prices).with_columns(_time("window_start")))
+    columns = zip(_WINDOW_FRAME.items(), zip(*rows, strict=True), strict=True)
+    frame = pl.DataFrame([pl.Series(name, column, dtype=dtype) for (name, dtype), column in columns])
+    priced = with_units(frame, "min_price", "max_price", "avg_price", "open_price", "close_price")
+    return Write(PRICE_WINDOWS, priced.with_columns(priced["window_start"].cast(UTC)))
 
 
 def events(rows: list[Description]) -> Write:

@@ -102,7 +102,11 @@ def notice(alert: Alert, path: Sequence[Decimal] = ()) -> Notice:
         return _expired(alert)
     event = clean(alert.event_name or alert.event_id or "An event", 90)
     price, change = money(alert.new_price, alert.currency), _change(alert.drop_percent)
-    move = f"{money(alert.old_price, alert.currency)} → {price}" if alert.old_price is not None else price
+    move = (
+        f"{money(alert.old_price, alert.currency)} → {price}"
+        if alert.old_price not in (None, alert.new_price)
+        else price
+    )
     place = " · ".join(_place(alert))
     facts = [
         f"All-in per ticket: {move}",

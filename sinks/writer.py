@@ -6,8 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
 
 X = TypeVar("X")
 
@@ -46,6 +48,9 @@ def timings() -> dict[str, Timing]:
     return found
 
 
+_WRITERS: WeakSet[Writer[Any]] = WeakSet()
+
+
 class Writer(Generic[X]):
     """Hand items to a thread that writes them in order, many at a time.
 
@@ -65,7 +70,9 @@ class Writer(Generic[X]):
         self._every = every
         self._queue: queue.Queue[object] = queue.Queue(size)
         self._error: BaseException | None = None
+        self._hurried = -1.0
         self._times = _TIMES[name] = _Times()
+        _WRITERS.add(self)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -76,14 +83,28 @@ class Writer(Generic[X]):
     def barrier(self) -> None:
         """Return when everything handed over is durable.
 
+        The flow asks its sinks one after the other, and stands still meanwhile: the first that is asked lets the others
+        begin.
+
         Raises:
             Exception: whatever stopped the thread.
         """
+        for other in list(_WRITERS):
+            if other is not self:
+                other.hurry()
         reached = threading.Event()
         self._offer(reached)
         while not reached.wait(0.1):
             self._check()
         self._check()
+
+    def hurry(self) -> None:
+        """A barrier is near: begin to make durable what is there. Asked again within a second, it does nothing."""
+        now = time.monotonic()
+        if now - self._hurried > 1:
+            self._hurried = now
+            with suppress(queue.Full):
+                self._queue.put_nowait(threading.Event())
 
     def stop(self) -> None:
         """End the thread without writing what waits: after a crash, what is not committed is read again."""

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from confluent_kafka import Producer
+from hypothesis import settings
 from psycopg.sql import SQL, Identifier
 
 from local.postgres import EmbeddedPostgres
 from tests.support.kafka import Kafka, NoKafkaError, make_kafka
+
+settings.register_profile("conscope", deadline=None)  # a busy machine is no failure
+settings.load_profile("conscope")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ QUOTA_HOLD = 3600.0
 """After a used-up quota whose end was not told."""
 
 _WITH_FEES = " including fees"
+_LONGEST_TYPE = 100  # with its currency it is the id of a listing, which has 200 characters at most
 _CLOSED = {"offsale": "off sale", "postponed": "postponed"}
 
 
@@ -248,7 +249,7 @@ def _prices(ranges: list[dict[str, Any]]) -> Iterator[PriceEvent]:
         if lowest is None or not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
             continue
         with_fees = kind.endswith(_WITH_FEES)
-        band_of = bands.setdefault((kind.removesuffix(_WITH_FEES), currency), {})
+        band_of = bands.setdefault((kind.removesuffix(_WITH_FEES)[:_LONGEST_TYPE], currency), {})
         band_of.setdefault(with_fees, (lowest, highest if highest is not None and highest >= lowest else None))
     for (kind, currency), found in bands.items():
         (lowest, highest), (all_in, _) = found.get(False) or found[True], found.get(True) or (None, None)

@@ -1,6 +1,17 @@
 // What the browser does by itself. Called by name from callbacks/client.py; no server is asked.
 "use strict";
 let watching = null;
+let asking = 0; // the server, by callbacks
+const send = window.fetch;
+window.fetch = function (...asked) {
+  const answer = send.apply(window, asked);
+  if (String(asked[0]).includes("_dash-update-component")) {
+    const answered = () => (asking -= 1);
+    asking += 1;
+    answer.then(answered, answered);
+  }
+  return answer;
+};
 window.dash_clientside = window.dash_clientside || {};
 window.dash_clientside.conscope = {
   // The viewer's time zone, by its IANA name.
@@ -56,8 +67,14 @@ window.dash_clientside.conscope = {
     return same ? window.dash_clientside.no_update : choices;
   },
 
-  // Hidden while the server answers our ticks; six unanswered ones are nine seconds.
-  offline: function (tick, answered) {
-    return !(tick && tick - (answered || 0) > 6);
+  // A beat is a tick, unless answers are under way: Dash drops an answer when the same is asked again, so that where
+  // answers take longer than a beat, none would be shown. Nine beats are waited, and no more: an answer may never come.
+  tick: function (beat, tick) {
+    return asking && beat && beat - (tick || 0) < 9 ? window.dash_clientside.no_update : beat;
+  },
+
+  // Hidden while the server answers our ticks; ten beats without an answer are fifteen seconds.
+  offline: function (beat, answered) {
+    return !(beat && beat - (answered || 0) > 10);
   },
 };

@@ -78,6 +78,7 @@
       { className: "trend", viewBox: "-2 -2 104 32", preserveAspectRatio: "none", role: "img", "aria-label": "" + row.unit + " lows" },
       cell("path", { d: row.path }),
     );
+  const dot = (row) => (row.venue && row.day ? " · " : "");
   const place = (at) => ({ left: at * 100 + "%" });
 
   const cells = {
@@ -86,7 +87,7 @@
         "span",
         { className: "market-event" },
         cell("a", { href: row.href, tabIndex: -1, className: "name", title: row.name, dir: "auto", onClick: follow }, row.name),
-        cell("span", { className: "place", title: row.place, dir: "auto" }, row.place),
+        cell("span", { className: "place", title: row.venue + dot(row) + row.day }, cell("bdi", null, row.venue), dot(row), row.day),
         cell("span", { className: "more" }, row.days + " · " + row.against),
       ),
     MarketPrice: (row) =>

@@ -52,6 +52,7 @@ def bins(prices: pl.Series) -> pl.DataFrame:
 def distribution(prices: pl.Series, scheme: Scheme, currency: str, target: float | None = None) -> go.Figure:
     """Bars of `bins`, the cheapest, the median and the viewer's own price marked; bars up to that price stand out."""
     bars = bins(prices)
+    few = bars.height and int(bars["count"].max() or 0) < 4  # type: ignore[arg-type]
     figure = go.Figure()
     if bars.height:
         width = float(bars["stop"][0] - bars["start"][0])
@@ -80,8 +81,8 @@ def distribution(prices: pl.Series, scheme: Scheme, currency: str, target: float
         template=scheme.template, height=310, margin={"l": 0, "r": 0, "t": 62, "b": 0}, bargap=0, hovermode="closest",
         xaxis={"fixedrange": True, "tickprefix": html.escape(text.symbol(currency)), "tickformat": ",~r", "nticks": 6,
                "automargin": True, "ticklabelstandoff": 6},
-        yaxis={"fixedrange": True, "nticks": 4, "tickformat": ",d", "automargin": True, "ticklabelstandoff": 6,
-               "rangemode": "tozero"},
+        yaxis={"fixedrange": True, **({"dtick": 1} if few else {"nticks": 4}), "tickformat": ",d", "automargin": True,
+               "ticklabelstandoff": 6, "rangemode": "tozero"},
     )  # fmt: skip
     return figure
 

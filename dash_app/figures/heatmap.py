@@ -94,9 +94,9 @@ def heatmap(where: Places, scheme: Scheme, currency: str, *, dark: bool) -> go.F
     scale: Any = _SCALES["dark" if dark else "light"]
     figure = go.Figure(
         go.Heatmap(
-            x=_labels(where.rows), y=_labels(where.sections), z=z, text=said,
+            x=_labels(["–" if name == NO_ROW else name for name in where.rows]), y=_labels(where.sections), z=z, text=said,
             customdata=keys, colorscale=scale, zmin=low, zmax=high if high != low else (high or 0) + 1, xgap=2, ygap=2,
-            hoverongaps=False, hovertemplate="%{text}<extra></extra>",
+            hoverongaps=False, showscale=high != low, hovertemplate="%{text}<extra></extra>",
             colorbar={"thickness": 8, "len": 1, "outlinewidth": 0, "tickprefix": html.escape(text.symbol(currency)),
                       "tickformat": ",.0f", "nticks": 5, "tickfont": {"color": scheme.muted, "size": 11}, "orientation": "h",
                       "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "lenmode": "pixels"},

@@ -8,6 +8,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 import polars as pl
 
 from dash_app import text
+from dash_app.figures.axis import make_room
 from dash_app.figures.theme import Scheme
 
 
@@ -30,6 +31,7 @@ def path_chart(points: pl.DataFrame, scheme: Scheme, currency: str, zone: str) -
         yaxis={"fixedrange": True, "automargin": True, "nticks": 4, "tickprefix": sign, "tickformat": ",.0f",
                "tickfont": {"size": 11}, "ticklabelstandoff": 6},
     )  # fmt: skip
+    make_room(figure)
     prices = points["price"]
     if prices.len() and prices.min() == prices.max():  # a flat line in the middle, not an axis of cents
         level = float(prices[0])

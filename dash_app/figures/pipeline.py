@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 import polars as pl
 
 from dash_app import text
+from dash_app.figures.axis import make_room
 from dash_app.figures.gaps import with_gaps
 from dash_app.figures.theme import Scheme
 
 _HEIGHT = 260
+_LEAST_STEPS = 24  # that the time axis has room for
 _MISSED = 3  # readings come every five seconds or so: a step without one is no gap yet, three are
 _TICKS = [
     {"dtickrange": [None, 60_000], "value": "%H:%M:%S"},
@@ -81,6 +84,7 @@ def readings_chart(
         yaxis={"automargin": True, "rangemode": "tozero", "nticks": 6, "ticklabelstandoff": 8,
                "ticksuffix": f" {shown.unit}" if shown.unit else "", "tickformat": ",~g" if shown.unit else ",~s"},
     )  # fmt: skip
+    make_room(figure, timedelta(seconds=_LEAST_STEPS * step))
     return figure
 
 

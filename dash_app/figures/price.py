@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from zlib import crc32
 
@@ -13,6 +13,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 import polars as pl
 
 from dash_app import text
+from dash_app.figures.axis import make_room
 from dash_app.figures.gaps import closed_part, isolated, open_part, runs, with_gaps
 from dash_app.figures.theme import Scheme
 from dash_app.loaders.schemas import SERIES
@@ -21,6 +22,7 @@ Metric = Literal["low", "average"]
 MOST_LINES = 12
 HEIGHT = 440
 _BUCKETS = 500  # of a line: about as many as a phone's chart has pixels, half a desktop's
+_LEAST_WINDOWS = 10  # that the time axis has room for
 _TICKS = [
     {"dtickrange": [None, 60_000], "value": "%H:%M:%S"},
     {"dtickrange": [60_000, 86_400_000], "value": "%H:%M\n%b %-d"},
@@ -124,6 +126,8 @@ def price_chart(prices: Prices, look: Look) -> go.Figure:
                "nticks": 7, "ticklabelstandoff": 8, "uirevision": look.placed},
         annotations=_empty_words(figure, look),
     )  # fmt: skip
+    least = timedelta(seconds=_LEAST_WINDOWS * look.seconds)
+    make_room(figure, least if look.starts is None else least / timedelta(days=1))
     return figure
 
 
@@ -138,7 +142,7 @@ def line_name(source: str, section: str, level: str) -> str:
 
 
 def _short(name: str) -> str:
-    return html.escape(name if len(name) <= 48 else name[:47] + "…")
+    return html.escape(text.isolated(name if len(name) <= 48 else name[:47] + "…"))
 
 
 def _time_axis(look: Look) -> dict[str, Any]:
@@ -173,14 +177,15 @@ def _empty_words(figure: go.Figure, look: Look) -> list[dict[str, Any]]:
 
 
 def _add_places(figure: go.Figure, lines: pl.DataFrame, look: Look, shift: int) -> None:
-    """The busiest lines; sections by colour and sources by dash, or sources by colour."""
+    """The busiest lines; sections by colour and sources by dash, or sources by colour, each of their levels its own."""
     groups = sorted(lines.partition_by("source", "section", "level"), key=_busiest)[:MOST_LINES]
     sections = sorted({group["section"][0] for group in groups})
     sources = sorted({group["source"][0] for group in groups})
+    kinds = sorted({(group["source"][0], group["level"][0]) for group in groups})
     for group in sorted(groups, key=lambda part: (part["section"][0], part["source"][0])):
         source, section, level = group.row(0)[:3]
         by_section = len(sections) > 1
-        tint = shift + (sections.index(section) if by_section else sources.index(source))
+        tint = shift + (sections.index(section) if by_section else kinds.index((source, level)))
         _add_line(
             figure, group, look, look.starts,
             name=line_name(source, section, level), uid=f"{level}/{source}/{section}",

@@ -11,6 +11,7 @@ import polars as pl
 
 from analytics.trial import Firing
 from dash_app import text
+from dash_app.figures.axis import make_room
 from dash_app.figures.theme import Scheme
 
 MOST_POINTS = 600
@@ -61,6 +62,7 @@ def trial_chart(
         yaxis={"automargin": True, "tickprefix": sign, "nticks": 4, "fixedrange": True, "ticklabelstandoff": 6,
                "range": [low, high]},
     )  # fmt: skip
+    make_room(figure)
     return figure
 
 

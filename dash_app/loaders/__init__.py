@@ -7,7 +7,7 @@ Prices are all-in, per ticket, as floats for drawing; times are aware datetimes 
 from dash_app.loaders.activity import latest_alerts, latest_changes
 from dash_app.loaders.events import find_event, find_events, recent_events
 from dash_app.loaders.health import Health, pipeline_health
-from dash_app.loaders.pulse import Pulse, pulse
+from dash_app.loaders.pulse import Pulse, news, pulse
 from dash_app.loaders.sources import sources
 from dash_app.loaders.windows import (
     alert_marks,
@@ -36,6 +36,7 @@ __all__ = [
     "latest_alerts",
     "latest_changes",
     "line_series",
+    "news",
     "pipeline_health",
     "pulse",
     "recent_events",

@@ -16,10 +16,11 @@ active AS (
     WHERE w.window_seconds = 3600 AND w.window_start >= latest.start - interval '12 hours'
       AND w.section = '' AND (w.source = '' OR w.level = 'event')
     GROUP BY w.event_id
-), daily AS (
+), daily AS (  -- behind all of those, so not looked for when they are enough
     SELECT w.event_id, max(w.window_start) AS latest, 0::numeric AS observations
     FROM price_windows w, latest
-    WHERE w.window_seconds = 86400 AND w.window_start >= latest.start - interval '30 days'
+    WHERE (SELECT count(*) FROM active) < %(limit)s
+      AND w.window_seconds = 86400 AND w.window_start >= latest.start - interval '30 days'
       AND w.section = '' AND (w.source = '' OR w.level = 'event')
     GROUP BY w.event_id
 ), known AS (

@@ -133,7 +133,9 @@ class Split:
     note: str | None = None
 
 
-_ALONE = Split(note="the lake does not answer, so this is what Postgres has")
+_ALONE = Split(note=str(LakeAwayError()))
+_SO = ", so this is what Postgres has"
+AWAY = f"{_ALONE.note}{_SO}"
 
 
 def split(database: Database, lake: Lake) -> Split:
@@ -144,15 +146,19 @@ def split(database: Database, lake: Lake) -> Split:
     on a Postgres' first day, too, which costs little and is as right.
     """
     state = database.rows(_STATE)
+    if not state:
+        return Split()
     try:
         contents = lake.contents()
     except LakeAwayError:
         return _ALONE
-    if contents is None or not contents.days or not state:
+    if contents is None:  # the flow made one before its first progress
+        return _ALONE
+    if not contents.days:
         return Split()
     owner, oldest, *_, watermark = state[0]
     if contents.owner != owner:
-        return Split(note="the lake is another database's, so this is what Postgres has")
+        return Split(note="the lake is another database's")
     if watermark is None:
         return Split()
     ranges, behind = [], 0
@@ -161,7 +167,7 @@ def split(database: Database, lake: Lake) -> Split:
         behind += following - 1 - durable
         ranges.append((row_id(stream, partition, durable + 1), row_id(stream, partition, 2**40 - 1)))
     if behind > _MOST_BEHIND:
-        return Split(note=f"the lake is {behind:,} messages behind, so this is what Postgres has")
+        return Split(note=f"the lake is {behind:,} messages behind")
     kept_from = oldest or watermark
     return Split(
         begin=_midnight(min(contents.days)),
@@ -177,11 +183,13 @@ def observations(
     """Every accepted price of an event with `since` <= timestamp < `to`, in the order of event time.
 
     Columns: `OBSERVATIONS`; money in currency units, times in UTC. No sections or sources means all, and '' among the
-    sections stands for those without one. Raises what `Database.rows` raises; `LakeAwayError` when the lake was there a
-    moment ago and is not now.
+    sections stands for those without one. Raises what `Database.rows` raises; `LakeAwayError` when Postgres
+    alone can be read: a table that is taken away does not say what is missing in it.
     """
     given = _chosen(event_id, since, to, sections, sources, currency)
     parted = split(database, lake)
+    if parted.note:
+        raise LakeAwayError(parted.note)
     old = _ask_lake(database, lake, parted, _LAKE_OBSERVATIONS, given, OBSERVATIONS)
     new = database.frame(_OBSERVATIONS, {**given, **_borders(parted)}, OBSERVATIONS)
     return pl.concat([old, new]).sort("timestamp", "id")
@@ -223,7 +231,7 @@ def counted(
             final=pl.col("bucket") < pl.max("bucket"),
         )
     )
-    return both.select(list(SERIES)).sort("start", "source", "section", "level"), parted.note
+    return both.select(list(SERIES)).sort("start", "source", "section", "level"), parted.note and parted.note + _SO
 
 
 def together(windows: pl.DataFrame, *by: str) -> pl.DataFrame:

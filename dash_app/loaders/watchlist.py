@@ -35,10 +35,13 @@ WITH brought AS (
     SELECT watchlist_id AS id, source, source_id FROM watched
     UNION SELECT id, source, source_id FROM watchlist WHERE source_id IS NOT NULL
 ), found AS (
-    SELECT b.id, count(*) FILTER (WHERE e.gone IS NULL) AS events, count(e.gone) AS gone,
+    SELECT b.id, count(DISTINCT own) FILTER (WHERE e.gone IS NULL) AS events,
+           count(DISTINCT own) - count(DISTINCT own) FILTER (WHERE e.gone IS NULL) AS gone,
            min(e.local_date) FILTER (WHERE e.gone IS NULL AND e.local_date >= current_date - 1) AS next,
            min(e.name) AS name
-    FROM brought b JOIN source_events e USING (source, source_id) GROUP BY b.id
+    FROM brought b JOIN source_events e USING (source, source_id),
+         coalesce(e.event_id, concat_ws('-', e.source, e.source_id)) AS own
+    GROUP BY b.id
 )
 SELECT w.id, w.source, w.source_id, w.text, w.venue, w.city, w.since, w.until, w.active, w.origin,
        coalesce(w.until < current_date - 1, false), CASE WHEN w.source_id IS NOT NULL THEN f.name END,
@@ -101,7 +104,8 @@ def watchlist(
         offset, limit: which part of them.
 
     Columns: what the entry says; `over`: its last date has passed; `name` of the event of an entry by id; `events`
-    that are looked at because of it, `gone` ones, and the `next` date; `total` of all parts.
+    that are looked at because of it, each once at however many sources, those `gone` from all of them, and the `next`
+    date; `total` of all parts.
     """
     given = {"words": _words(find), "state": state, "entry": entry, "offset": offset, "limit": limit}
     return database.frame(_ENTRIES, given, ENTRIES)

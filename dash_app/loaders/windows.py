@@ -18,8 +18,9 @@ DOUBTS: Schema = {
 EVER = datetime(1, 1, 1, tzinfo=UTC)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
+# IS TRUE: see `market._NOW`.
 _SCOPE = """
-event_id = %(event)s AND window_seconds = %(seconds)s AND currency = %(currency)s
+event_id = %(event)s AND window_seconds = %(seconds)s AND (currency = %(currency)s) IS TRUE
   AND window_start >= %(since)s AND window_start < %(to)s
 """
 
@@ -47,12 +48,12 @@ WHERE event_id = %(event)s AND window_seconds = 60
 _SNAPSHOT = """
 WITH edge AS (
     SELECT {edge}(window_start) {shift} AS at FROM price_windows
-    WHERE event_id = %(event)s AND window_seconds = 60 AND currency = %(currency)s
+    WHERE event_id = %(event)s AND window_seconds = 60 AND (currency = %(currency)s) IS TRUE
 )
 SELECT DISTINCT ON (source, section, level) source, section, level, window_start,
        min_price::float8, max_price::float8, avg_price::float8, listings::bigint
 FROM price_windows, edge
-WHERE event_id = %(event)s AND window_seconds = 60 AND currency = %(currency)s
+WHERE event_id = %(event)s AND window_seconds = 60 AND (currency = %(currency)s) IS TRUE
   AND window_start BETWEEN edge.at - {before} AND edge.at + {after}
 ORDER BY source, section, level, window_start {order}
 """

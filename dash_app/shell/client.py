@@ -15,8 +15,14 @@ def register(app: Dash) -> None:
     in_browser(ClientsideFunction("conscope", "zone"), Output(ids.ZONE, "data"), Input(ids.TICK, "id"))
     in_browser(ClientsideFunction("conscope", "scheme"), Output(ids.SCHEME, "data"), Input(ids.TICK, "id"))
     in_browser(
+        ClientsideFunction("conscope", "tick"),
+        Output(ids.TICK, "n_intervals"),
+        Input(ids.BEAT, "n_intervals"),
+        State(ids.TICK, "n_intervals"),
+    )
+    in_browser(
         ClientsideFunction("conscope", "offline"),
         Output(ids.OFFLINE, "hidden"),
-        Input(ids.TICK, "n_intervals"),
+        Input(ids.BEAT, "n_intervals"),
         State(ids.HEARTBEAT, "data"),
     )

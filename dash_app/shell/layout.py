@@ -55,7 +55,8 @@ def _clockwork() -> list[Any]:
     stores = (ids.ZONE, ids.SCHEME, ids.PRICES, ids.HEALTH_TOKEN, ids.HEARTBEAT, ids.WRITTEN)
     return [
         dcc.Location(id=ids.URL, refresh="callback-nav"),
-        dcc.Interval(id=ids.TICK, interval=1500),
+        dcc.Interval(id=ids.BEAT, interval=1500),
+        dcc.Interval(id=ids.TICK, disabled=True),  # with the beat, unless answers are under way
         dcc.Interval(id=ids.SLOW, interval=15_000),
         dmc.NotificationContainer(id=ids.TOASTS, position="bottom-right"),
         *(dcc.Store(id=name) for name in stores),

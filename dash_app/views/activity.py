@@ -57,11 +57,13 @@ def alerts_list(alerts: pl.DataFrame, zone: str, *, every_event: bool) -> Any:
 
 def _alert(row: dict[str, Any], zone: str, every_event: bool) -> html.Li:
     price = text.money(row["new"], row["currency"])
-    if row["old"] is not None:  # the first sight of a listing can be an alert, too
+    # The first sight of a listing, or a price that stands, can be an alert, too.
+    moved = row["old"] not in (None, row["new"])
+    if moved:
         price = f"{text.money(row['old'], row['currency'])} → {price}"
     return html.Li(
         [
-            html.Div([_pill(row["percent"]), html.Strong(price),
+            html.Div([*([_pill(row["percent"])] if moved else []), html.Strong(price),
                       html.Span(text.clock(row["time"], zone), className="time")], className="line"),
             *([html.Div(row["event"], className="event", title=row["event"])] if every_event else []),
             html.Div([html.Span(_ticket(row)), html.Span(f" · {text.source_name(row['source'])}")], className="where"),

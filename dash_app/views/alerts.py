@@ -101,7 +101,9 @@ def _scope(row: dict[str, Any], zone: str) -> list[Any]:
 
 
 def _event_link(row: dict[str, Any]) -> Any:
-    return dcc.Link(row["event"] or row["event_id"], href=f"/event?event={quote(row['event_id'], safe='')}")
+    return dcc.Link(
+        text.isolated(row["event"] or row["event_id"]), href=f"/event?event={quote(row['event_id'], safe='')}"
+    )
 
 
 def badge_id(rule: object) -> dict[str, Any]:
@@ -402,7 +404,7 @@ def log_table(log: pl.DataFrame, zone: str) -> Any:
 def _log_row(row: dict[str, Any], zone: str) -> html.Tr:
     currency = row["currency"] or "USD"
     price: Any = text.UNKNOWN if row["new"] is None else html.Strong(text.money(row["new"], currency))
-    if row["new"] is not None and row["old"] is not None:
+    if row["new"] is not None and row["old"] not in (None, row["new"]):
         price = [html.S(text.money(row["old"], currency)), html.Span(" → ", className="arrow"), price]
     rule = row["rule"] or (f"Rule {row['rule_id']}" if row["rule_id"] is not None else "Default rule")
     is_test = row["cause"] == "test"
@@ -443,17 +445,6 @@ def _more(row: dict[str, Any], zone: str) -> list[Any]:
 def delivery_state(channel: str, state: str) -> html.Span:
     """A channel and what became of an alert on its way there."""
     return html.Span(f"{channel_name(channel)}: {DELIVERY.get(state, state)}", className=f"state {state}")
-
-
-def event_choices(events: pl.DataFrame) -> list[dict[str, str]]:
-    """The choices of an event field, from `loaders.alerts.search_events`."""
-    return [
-        {"value": row["event_id"], "label": " · ".join(
-            part for part in (row["name"] or row["event_id"], row["venue"],
-                              f"{row['date']:%b} {row['date'].day}, {row['date']:%Y}" if row["date"] else None) if part
-        )}
-        for row in events.iter_rows(named=True)
-    ]  # fmt: skip
 
 
 def _alerts(count: int) -> str:

@@ -13,16 +13,20 @@ from dash_app.keyfigures import KeyFigures
 from dash_app.views.cards import figure_tile
 
 
-def event_label(row: dict[str, Any], *, short: bool = False) -> str:
-    """An event in the list: name, venue and date; in short without the venue and the year."""
-    date = row["date"]
+def _label(row: dict[str, Any], date: datetime | None, short: bool) -> str:
     day = None if date is None else f"{date:%b} {date.day}" if short else f"{date:%b} {date.day}, {date:%Y}"
-    return " · ".join(part for part in (row["name"] or row["event_id"], None if short else row["venue"], day) if part)
+    said = (row["name"] or row["event_id"], None if short else row["venue"], day)
+    return " · ".join(text.isolated(part) for part in said if part)
 
 
-def event_options(events: pl.DataFrame, *, short: bool = False) -> list[dict[str, str]]:
-    """The choices of the event list, in the frame's order."""
-    return [{"value": row["event_id"], "label": event_label(row, short=short)} for row in events.iter_rows(named=True)]
+def event_options(events: pl.DataFrame, zone: str, *, short: bool = False) -> list[dict[str, str]]:
+    """The choices of a list of events, in the frame's order: name, venue and date on the viewer's clock; in short without
+    the venue and the year."""
+    dates = text.local(events["date"], zone)
+    return [
+        {"value": row["event_id"], "label": _label(row, date, short)}
+        for row, date in zip(events.iter_rows(named=True), dates, strict=True)
+    ]
 
 
 def event_head(row: dict[str, Any], zone: str, today: datetime | None = None) -> list[Any]:

@@ -42,7 +42,7 @@ def _row(row: dict[str, Any], date: datetime | None, today: dt.date) -> dict[str
     names = [text.source_name(source) for source in row["sources"]]
     return {
         "id": row["event_id"], "href": event_link(row["event_id"]), "name": row["name"],
-        "place": " · ".join(part for part in (row["venue"], _date(date, today)) if part),
+        "venue": row["venue"] or "", "day": _date(date, today),
         "price": text.money(row["price"], money),
         "change": text.percent(row["change"]), "tone": text.tone(row["change"]), "span": _span(row["span"]),
         "low": _short(low, money), "typical": _short(row["typical"], money), "high": _short(high, money),

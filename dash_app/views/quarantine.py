@@ -21,6 +21,7 @@ REASONS = {
     "total_not_positive": "All-in not above zero", "implausibly_high": "More than a million",
     "not_a_ticket": "Not a ticket", "another_currency": "Another currency", "hundred_times": "Fifty times or more",
     "hundredth": "A fiftieth or less", "under_quarter": "Under a quarter",
+    "too_many_listings": "One listing too many",
 }  # fmt: skip
 _WHY = {
     "not_a_ticket": "parking, a shuttle or a package",
@@ -28,6 +29,7 @@ _WHY = {
     "hundred_times": "of what it cost before, or of its section",
     "hundredth": "of what it cost before, or of its section",
     "under_quarter": "of what it cost before, or of its section",
+    "too_many_listings": "an event has 50,000 at most",
 }
 
 

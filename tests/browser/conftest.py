@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,19 +30,56 @@ _FLAGS = [
 ]  # fmt: skip
 expect.set_options(timeout=30_000)  # a busy machine is no failure
 _ROOT = Path(__file__).parents[2]
+# What is seldom: a name that is written from the right, with what an unheeding page would turn round, and a single price.
+RIGHT_TO_LEFT, ITS_HALL = "ليلة العمر (2)", "דאר 7!"
+_SELDOM = f"""
+INSERT INTO events (event_id, event_name, venue, event_date)
+VALUES ('rtl', '{RIGHT_TO_LEFT}', '{ITS_HALL}', now() + interval '75 days'),
+       ('once', 'Seen once', 'Small Hall', now() + interval '50 days');
+INSERT INTO price_history (id, event_id, source, section, price, total_price, currency, quantity, "timestamp",
+                           listing_id, level, late)
+SELECT (1::bigint << 52) + (5::bigint << 40) + n, event, 'mock', 'A', price, price, 'USD', 2,
+       now() - ago * interval '1 minute', event, 'listing', false
+FROM (VALUES (1, 'rtl', 200, 30), (2, 'rtl', 150, 4), (3, 'once', 130, 2)) AS seen (n, event, price, ago);
+INSERT INTO price_changes (id, event_id, source, section, listing_id, currency, level, old_price, new_price, change,
+                           change_percent, previous_timestamp, "timestamp")
+SELECT (1::bigint << 52) + (5::bigint << 40) + 2, 'rtl', 'mock', 'A', 'rtl', 'USD', 'listing', 200, 150, -50, -25,
+       now() - interval '30 minutes', now();
+INSERT INTO price_windows
+SELECT event_id, CASE WHEN whole THEN '' ELSE source END, CASE WHEN whole THEN '' ELSE section END, level, currency, size,
+       date_bin(make_interval(secs => size), "timestamp", 'epoch'), min(price), max(price), avg(price), max(price),
+       min(price), count(*), 1, false
+FROM price_history, unnest(ARRAY[60, 3600, 86400]) AS size, unnest(ARRAY[true, false]) AS whole
+WHERE event_id IN ('rtl', 'once') GROUP BY 1, 2, 3, 4, 5, 6, 7
+"""  # noqa: S608 -- joined from constants
 
 
 @dataclass
 class Site:
-    """A running dashboard and its database."""
+    """A running dashboard, its database, and the folder of its lake, which holds no price."""
 
     url: str
     server: EmbeddedPostgres
     dsn: str
+    lake: Path
 
     def execute(self, sql: str, parameters: dict[str, object] | None = None) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(sql.encode(), parameters)
+
+    def column(self, sql: str) -> list[Any]:
+        """What a query of one column gives."""
+        with psycopg.connect(self.dsn) as connection:
+            return [value for (value,) in connection.execute(sql.encode())]
+
+    @contextmanager
+    def having(self, insert: str, delete: str) -> Iterator[None]:
+        """Some more rows for a while, as others look at this site, too."""
+        self.execute(insert)
+        try:
+            yield
+        finally:
+            self.execute(delete)
 
 
 @dataclass
@@ -96,19 +134,23 @@ def _serve() -> Iterator[Site]:
     with EmbeddedPostgres(fsync=False) as server:
         with psycopg.connect(server.dsn()) as connection:
             seed.fill(connection, minutes=60)
-        port = free_port()
+            connection.execute(_SELDOM)
+            (identity,) = connection.execute("SELECT id::text FROM database_identity").fetchone() or ()
+        port, lake = free_port(), server.directory / "lake"
+        lake.mkdir()
+        (lake / "database").write_text(identity)
         process = subprocess.Popen(
             [sys.executable, "-m", "dash_app"], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=die_with_parent(),
             env={
                 **os.environ, **server.environment, "DASH_HOST": "127.0.0.1", "DASH_PORT": str(port),
-                "LAKE_DIR": str(server.directory / "lake"),  # none: not the one that may lie in the project's folder
+                "LAKE_DIR": str(lake),  # a new one: not the one that may lie in the project's folder
             },
         )  # fmt: skip
         try:
             url = f"http://127.0.0.1:{port}/"
             _wait(url + "health", process)
-            yield Site(url, server, server.dsn())
+            yield Site(url, server, server.dsn(), lake)
         finally:
             process.terminate()
             output, _ = process.communicate(timeout=20)
@@ -141,6 +183,60 @@ def watch(browser: Browser, **options: Any) -> Iterator[Watched]:
             and not request.url.startswith(("data:", "blob:")) else None)  # fmt: skip
     yield watched
     context.close()
+
+
+@contextmanager
+def postgres_away(site: Site, *pages: Page) -> Iterator[None]:
+    """Within, Postgres is away, and each page says so; afterwards it is there again, and they say that, too."""
+    site.server.crash()
+    for page in pages:
+        expect(page.locator("#link"), "it is not said").to_have_text("Postgres is away")
+        expect(page.locator("#notice"), "it is not said what will be").to_contain_text("goes on by itself")
+    yield
+    site.server.start()
+    for page in pages:
+        expect(page.locator("#link"), "the page does not come back").not_to_have_text("Postgres is away")
+        expect(page.locator("#notice")).to_be_hidden()
+
+
+def drag(page: Page, chart: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag a box open in a chart, which zooms; each corner is (share of the width, pixels from the top)."""
+    plot = page.locator(f"{chart} .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    (x, y), (to_x, to_y) = ((box["x"] + box["width"] * share, box["y"] + down) for share, down in (begin, end))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(to_x, to_y, steps=8)
+    page.mouse.up()
+
+
+def leave(watched: Watched) -> None:
+    """Leave a page on which nothing went wrong."""
+    assert watched.problems == []
+    watched.page.goto("about:blank")
+    watched.problems.clear()  # a tick under way is cut off by leaving
+
+
+def take(page: Page, what: str, kind: str) -> tuple[str, Path]:
+    """Follow a link of an export's menu; gives the address that was asked and the file."""
+    links = page.locator(f"#export-{what}")
+    links.locator("summary").click()
+    with page.expect_download() as started:
+        links.get_by_role("link", name=re.compile(f"^{kind}")).click()
+    expect(links).not_to_have_attribute("open", "")
+    assert re.fullmatch(rf"conscope-{what}-\d{{8}}T\d{{6}}Z\.\w+", started.value.suggested_filename)
+    return started.value.url, started.value.path()
+
+
+@contextmanager
+def sent(browser: Browser, page: Page) -> Iterator[Page]:
+    """What somebody sees to whom the page's link was sent; nothing may go wrong there."""
+    with watch(browser, viewport=page.viewport_size) as other:
+        other.page.goto(page.url)
+        yield other.page
+        assert other.problems == []
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Site, Watched, watch
+from tests.browser.conftest import Site, Watched, leave, postgres_away, watch
 
 pytestmark = pytest.mark.browser
 
@@ -145,10 +145,8 @@ def test_many_rules_are_searched_filtered_and_the_link_shows_the_same(own_site: 
     expect(log.locator(".state.sent")).to_have_count(0)
     expect(log.locator(".state.failed").first).to_be_visible()
     expect(page).to_have_url(re.compile("delivery=failed"))
-    assert watched.problems == []
     link = page.url
-    page.goto("about:blank")
-    watched.problems.clear()  # a tick under way is cut off by leaving
+    leave(watched)
     page.goto(link)
     expect(page.locator(".rule-card")).to_have_count(1)
     expect(log.locator(".state.failed").first).to_be_visible()
@@ -167,13 +165,10 @@ def test_a_channel_is_tried_and_postgres_away_is_said(own_site: Site, watched: W
     expect(first).to_contain_text("A test")
     expect(first).to_contain_text("the channel is disabled: 404: no such topic")
     before = page.locator("#alerts-log").inner_text()
-    own_site.server.crash()
-    expect(page.locator("#notice")).to_be_visible()
-    page.get_by_role("button", name="Send a test to phone").click()
-    expect(page.get_by_text("Postgres does not answer. Nothing was changed")).to_be_visible()
-    assert page.locator("#alerts-log").inner_text() == before
-    own_site.server.start()
-    expect(page.locator("#notice")).to_be_hidden()
+    with postgres_away(own_site, page):
+        page.get_by_role("button", name="Send a test to phone").click()
+        expect(page.get_by_text("Postgres does not answer. Nothing was changed")).to_be_visible()
+        assert page.locator("#alerts-log").inner_text() == before
     page.get_by_role("button", name="Send a test to phone").click()
     expect(page.locator(".log .cause", has_text="A test")).to_have_count(2)
     assert watched.problems == []

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dash_app.pages import PAGES
-from tests.browser.conftest import Site, Watched, watch
+from tests.browser.conftest import Site, watch
 
 pytestmark = pytest.mark.browser
 
@@ -19,32 +18,36 @@ _ADDRESSES = {"/event": "event?event=concert_123&section=101&section=GA"}
 _GRIDS = {"/": "#market-grid", "/event": "#now-grid"}
 
 
-@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["wide", "phone"])
-def screen(request: pytest.FixtureRequest) -> tuple[int, int]:
-    size: tuple[int, int] = request.param
-    return size
-
-
-@pytest.fixture(params=["light", "dark"])
-def seen(browser: Browser, screen: tuple[int, int], request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """A page of one size in one scheme, watched."""
-    with watch(browser, viewport={"width": screen[0], "height": screen[1]}, color_scheme=request.param) as watched:
-        yield watched
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_SCREENS = {"wide": (1440, 900), "phone": (390, 844)}
 
 
 @pytest.mark.parametrize("path", [page.path for page in PAGES])
-def test_a_page_is_clean(site: Site, seen: Watched, screen: tuple[int, int], path: str) -> None:
-    page = seen.page
-    page.goto(site.url + _ADDRESSES.get(path, path.lstrip("/")))
-    expect(page.locator("#page .card").first).to_be_visible()
+def test_a_page_is_clean(site: Site, browser: Browser, path: str) -> None:
+    """It is loaded in one scheme at one width, and turned into the others: to load it four times finds no more."""
+    with watch(browser, color_scheme="light") as seen:
+        page = seen.page
+        page.goto(site.url + _ADDRESSES.get(path, path.lstrip("/")))
+        expect(page.locator("#page .card").first).to_be_visible()
+        for name, (width, height) in _SCREENS.items():
+            page.set_viewport_size({"width": width, "height": height})
+            for scheme in _SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", scheme)
+                _is_drawn(page, path)
+                found = Axe().run(page).response["violations"]
+                serious = [violation for violation in found if violation["impact"] in _SERIOUS]
+                assert not serious, f"{scheme}, {name}:\n{_readable(found)}"
+                said = f"{scheme}, {name}: the page scrolls sideways"
+                assert page.evaluate("document.documentElement.scrollWidth") == width, said
+        assert seen.problems == []
+
+
+def _is_drawn(page: Page, path: str) -> None:
     expect(page.locator(".skeleton:visible")).to_have_count(0)
     if path in _GRIDS:  # a grid draws itself piece by piece, the cells of its header after the header
         expect(page.locator(f"{_GRIDS[path]} .ag-row[row-index='0'] [col-id]").first).to_be_visible()
         expect(page.locator(f"{_GRIDS[path]} .ag-header-row:not(:has([role=columnheader]))")).to_have_count(0)
-    found = Axe().run(page).response["violations"]
-    assert not [violation for violation in found if violation["impact"] in _SERIOUS], _readable(found)
-    assert page.evaluate("document.documentElement.scrollWidth") == screen[0], "the page scrolls sideways"
-    assert seen.problems == []
 
 
 def _readable(violations: list[Any]) -> str:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Site, Watched
+from tests.browser.conftest import Site, Watched, drag, leave, postgres_away
 
 pytestmark = pytest.mark.browser
 
@@ -74,10 +74,8 @@ def test_an_event_is_chosen_by_keyboard_and_the_link_reproduces_it(site: Site, w
     page.get_by_text("Average", exact=True).click()
     page.get_by_text("All events", exact=True).click()
     expect(page).to_have_url(re.compile(r"\?event=concert_456&range=1d&price=average(&|.*&)scope=all"))
-    assert watched.problems == []
     link = page.url
-    page.goto("about:blank")
-    watched.problems.clear()  # a tick under way is cut off by leaving
+    leave(watched)
     _open(page, link)
     expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
     expect(page.locator("#event-range input[value='1d']")).to_be_checked()
@@ -98,12 +96,7 @@ def test_new_rows_appear_without_a_reload_and_the_view_stays(own_site: Site, wat
     page = watched.page
     _open(page, own_site.url + "event")
     page.evaluate("window.untouched = true")
-    box = page.locator("#price-chart .nsewdrag").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.99, box["y"] + 260, steps=8)
-    page.mouse.up()
+    drag(page, "#price-chart", (0.6, 60), (0.99, 260))
     page.locator("#price-chart .legendtoggle").nth(3).click()
     page.wait_for_timeout(1000)  # Plotly waits for a second click before it hides a line
     zoomed, hidden = page.evaluate(_RANGE), _traces(page)
@@ -128,12 +121,7 @@ def test_new_rows_appear_without_a_reload_and_the_view_stays(own_site: Site, wat
 def test_a_shared_zoom_is_the_same_in_another_zone(site: Site, watched: Watched, browser: Browser) -> None:
     page = watched.page
     _open(page, site.url + "event")
-    box = page.locator("#price-chart .nsewdrag").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 60, steps=6)
-    page.mouse.up()
+    drag(page, "#price-chart", (0.4, 60), (0.7, 60))
     expect(page).to_have_url(re.compile("range="))
     shown = [datetime.fromisoformat(end).replace(tzinfo=ZoneInfo("America/New_York")) for end in page.evaluate(_RANGE)]
     context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo")
@@ -238,13 +226,8 @@ def test_postgres_away_is_said_and_got_over(own_site: Site, watched: Watched) ->
     page = watched.page
     _open(page, own_site.url + "event")
     before = page.locator("#key-figures").inner_text()
-    own_site.server.crash()
-    expect(page.locator("#link")).to_have_text("Postgres is away")
-    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("goes on by itself")
-    assert page.locator("#key-figures").inner_text() == before
-    own_site.server.start()
-    expect(page.locator("#link")).not_to_have_text("Postgres is away")
-    expect(page.locator("#notice")).to_be_hidden()
+    with postgres_away(own_site, page):
+        assert page.locator("#key-figures").inner_text() == before
     own_site.execute(_NEW_PRICE)
     expect(page.locator("#key-figures .lead .value")).to_have_text("$1.23")
     assert watched.problems == []

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Site, Watched
+from tests.browser.conftest import Site, Watched, drag
 
 pytestmark = pytest.mark.browser
 
@@ -80,14 +80,7 @@ def test_the_chart_keeps_its_zoom_while_readings_come(own_site: Site, watched: W
     page = watched.page
     _open(page, own_site)
     page.wait_for_function(_DRAWN)
-    plot = page.locator("#pipeline-chart .nsewdrag").first
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 160, steps=8)
-    page.mouse.up()
+    drag(page, "#pipeline-chart", (0.3, 60), (0.6, 160))
     zoomed = page.evaluate(_RANGE)
     own_site.execute("INSERT INTO system_metrics VALUES ('events_per_second', 987654, now())")
     expect(page.locator("#pipeline-words")).to_contain_text("987,654")

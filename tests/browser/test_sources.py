@@ -109,7 +109,7 @@ def test_a_persons_word_on_a_match_counts(own_site: Site, watched: Watched) -> N
     expect(listings).to_have_count(3)
     expect(page.locator("#links-rows")).to_contain_text("<b>NORA</b> VALE")
     expect(page.locator("#links-rows")).to_contain_text("0.84")
-    page.get_by_role("button", name="Show the 3 events that this found: Nora Vale").click()
+    page.get_by_role("button", name="Show the 2 events that this found: Nora Vale").click()
     expect(page.locator("#links-of-line")).to_contain_text("Found by “Nora Vale”")
     expect(page).to_have_url(re.compile(r"\?entry=\d+$"))
     assert _serious(page) == [], "axe"

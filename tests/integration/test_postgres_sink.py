@@ -184,6 +184,23 @@ def test_rows_that_come_again_leave_one_copy(part: Make, connection: psycopg.Con
     assert set(before) <= set(after), "rows that were there were written over"
 
 
+def test_after_what_comes_again_rows_are_copied_straight_into_their_table_once_more(
+    part: Make, connection: psycopg.Connection
+) -> None:
+    """By way of a staging table costs twice as much: only while a replay goes over what is there."""
+    sink = part()
+    sink.write_batch([history(range(10))])
+    sink.snapshot()
+    sink.write_batch([history(range(10))])
+    sink.snapshot()
+    assert sink._commit._again
+    for first in (10, 20):
+        sink.write_batch([history(range(first, first + 10))])
+        sink.snapshot()
+    assert not sink._commit._again
+    assert count(connection, "price_history") == 30
+
+
 def test_a_row_twice_in_one_write_is_one_row(part: Make, connection: psycopg.Connection) -> None:
     sink = part()
     sink.write_batch([history(range(4)), history(range(2, 6))])
@@ -243,6 +260,18 @@ def test_of_a_window_the_newest_write_stands(part: Make, connection: psycopg.Con
     sink.snapshot()
     found = connection.execute("SELECT observations, is_final FROM price_windows ORDER BY window_start").fetchall()
     assert found == [(3, True), (1, False)]
+
+
+def test_no_price_waits_for_windows(part: Make, connection: psycopg.Connection) -> None:
+    sink = part()
+    with connection.transaction():
+        connection.execute("LOCK TABLE price_windows IN EXCLUSIVE MODE")
+        sink.write_batch([[window(0)], history(range(3))])
+        with psycopg.connect(connection.info.dsn, password=connection.info.password) as other:
+            until("the prices were to be there while windows wait", lambda: count(other, "price_history") == 3)
+            assert count(other, "price_windows") == 0
+    sink.snapshot()
+    assert count(connection, "price_windows") == 1
 
 
 def test_of_an_event_the_newest_description_stands(part: Make, connection: psycopg.Connection) -> None:
@@ -448,12 +477,12 @@ def test_a_crash_between_two_snapshots_writes_nothing_more(
     """close() runs on the way out of a crash too: what was held back then is left to the replay."""
     monkeypatch.setattr(postgres, "_HOLD_SECONDS", 3600.0)
     sink = part()
-    sink.write_batch([Progress(1, 0, 5, 20, None, 5, 0, 0, 0, 0)])
+    sink.write_batch([Progress(1, 0, 5, 20, None, 5, 0, 0, 0, 0), [window(0)]])
     sink.snapshot()
-    sink.write_batch([Progress(1, 0, 9, 20, None, 9, 0, 0, 0, 0), [window(0)]])
+    sink.write_batch([Progress(1, 0, 9, 20, None, 9, 0, 0, 0, 0), [window(0, observations=2)], [window(1)]])
     sink.close()
     assert connection.execute("SELECT next_offset FROM pipeline_progress").fetchall() == [(5,)]
-    assert count(connection, "price_windows") == 0
+    assert connection.execute("SELECT observations FROM price_windows").fetchall() == [(1,)]
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND backend_type = 'client backend'"

@@ -264,7 +264,7 @@ class MortalProgress(Progress):
         return saved
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seconds=st.lists(st.integers(0, 20), min_size=1, max_size=25).map(sorted),
     fates=st.lists(st.builds(Fate, st.integers(1, 90), st.booleans()), max_size=4),
@@ -467,7 +467,6 @@ class Acknowledged:
         return self.place
 
 
-@settings(deadline=None)
 @given(
     partitions=st.lists(st.integers(0, 2), min_size=1, max_size=12),
     there=st.sets(st.integers(0, 11), max_size=4),

@@ -119,6 +119,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     held: list[int] = []
     monkeypatch.setattr(start, "_held", held)
     monkeypatch.setattr(start, "_done", False)
+    monkeypatch.setattr(start.atexit, "register", lambda _: None)  # this process has its own end
     monkeypatch.setattr(sys, "argv", ["pytest"])
     monkeypatch.delenv("BYTEWAX_RECOVERY_DIRECTORY", raising=False)
     threshold = gc.get_threshold()

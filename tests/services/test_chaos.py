@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chaos.crash import POINTS
 from chaos.faults import crash_points, postgres_faults, store_damaged, topic_made_again
 from chaos.ground import Ground
 from local.postgres import EmbeddedPostgres
@@ -30,8 +31,8 @@ def dice() -> random.Random:
     return random.Random(SEED)
 
 
-def test_a_kill_at_a_named_point_is_made_whole(ground: Ground, dice: random.Random) -> None:
-    print(crash_points(ground, dice))
+def test_kills_at_named_points_are_made_whole(ground: Ground, dice: random.Random) -> None:
+    print(crash_points(ground, dice, dice.sample(POINTS, 2)))
 
 
 def test_a_damaged_store_is_refused_or_harmless(ground: Ground, dice: random.Random) -> None:

@@ -163,7 +163,8 @@ def test_kills_overrun_no_budget(kafka: Kafka, database: Database, tmp_path: Pat
         ingestion = Ingestion(kafka, database, tmp_path, url, SEATGEEK_CALLS_A_DAY=str(allowed))
         for _ in range(KILLS):
             child = ingestion.start(epoch=600)
-            before, deadline = len(site.calls), time.monotonic() + 6
+            before = len(site.calls)
+            deadline = time.monotonic() + (30 if before < allowed else 6)  # a busy machine is slow to start
             while len(site.calls) == before and time.monotonic() < deadline:
                 time.sleep(0.02)
             time.sleep(dice.choice((0, 0.5)))  # in the midst of a question, or after it

@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from local.postgres import free_port
+from local.processes import die_with_parent
 
 _HERE = Path(__file__).parent
 _POM = _HERE / "pom.xml"
@@ -171,6 +172,7 @@ class JavaKafka(Kafka):
             self._process = subprocess.Popen(
                 [*self._java(), "kafka.Kafka", str(config)],
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.directory, start_new_session=True,
+                preexec_fn=die_with_parent(),
             )  # fmt: skip
         return super().start()
 

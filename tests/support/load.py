@@ -7,7 +7,9 @@ import json
 import random
 import threading
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -29,6 +31,7 @@ class Load:
         seed: everything follows from it.
         unkeyed: share of the events whose producer sets no key.
         broken: share of messages that are no price.
+        moving: share of looks that find another price than the one before; half of these move by a tenth.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Load:
         events: int = 20,
         unkeyed: float = 0.2,
         broken: float = 0.01,
+        moving: float = 2 / 3,
     ) -> None:
         self._dice = random.Random(seed)
         self._now = start
@@ -47,6 +51,7 @@ class Load:
         self._events = events
         self._unkeyed = int(events * unkeyed)
         self._broken = broken
+        self._moving = moving
         self._prices: dict[tuple[int, int], float] = {}
         self._last: tuple[bytes | None, bytes | None] | None = None
 
@@ -63,7 +68,9 @@ class Load:
             return self._last  # the same message again: a producer's retry
         number, listing = dice.randrange(self._events), dice.randrange(30)
         event = f"event_{number}"
-        price = self._prices.get((number, listing), dice.uniform(20, 300)) * dice.choice((1, 1, 1.02, 0.97, 0.9, 1.1))
+        price = self._prices.get((number, listing), dice.uniform(20, 300))
+        if dice.random() < self._moving:
+            price *= dice.choice((1.02, 1 / 1.02, 0.9, 1 / 0.9))
         if dice.random() < 0.001:
             price *= dice.choice((0.01, 0.2, 6))  # and stays there
         self._prices[number, listing] = price = min(max(price, 0.5), 50_000.0)
@@ -109,12 +116,17 @@ def publish(bootstrap: str, topic: str, load: Load, count: int, **config: object
 
 
 class Stream(threading.Thread):
-    """Publishes a load at a rate, event time in step with the clock, until `stop`."""
+    """Publishes a load at a rate, event time in step with the clock, until `stop`; `options` are those of `Load`.
 
-    def __init__(self, bootstrap: str, topic: str, seed: int, rate: float) -> None:
+    The first `ahead` messages are made before, as to make one costs more than the flow needs for it. Their event time is
+    as much behind the clock as that took.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, seed: int, rate: float, *, ahead: int = 0, **options: Any) -> None:
         super().__init__(name="load", daemon=True)
         self._server, self._topic, self._rate = bootstrap, topic, rate
-        self._load = Load(seed, datetime.now(UTC), step=1 / rate)
+        self._load = Load(seed, datetime.now(UTC), step=1 / rate, **options)
+        self._made = deque(self._load.message() for _ in range(ahead))
         self._stopped = threading.Event()
         self.count = 0
 
@@ -123,7 +135,7 @@ class Stream(threading.Thread):
         began = time.monotonic()
         while not self._stopped.is_set():
             for _ in range(int((time.monotonic() - began) * self._rate) - self.count):
-                key, value = self._load.message()
+                key, value = self._made.popleft() if self._made else self._load.message()
                 producer.produce(self._topic, value, key)
                 self.count += 1
             producer.poll(0.01)

@@ -10,6 +10,7 @@ from hashlib import md5
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from analytics import quality
 from tests.support.logs import RELEASE_AFTER, STREAM, Log, micros
 
 PLACE = ("section", "row", "seat", "listing_id")
@@ -82,6 +83,11 @@ def judge(chain: list[Row], enough: int) -> tuple[list[Row], dict[int, str], dic
 
     for here, row in enumerate(chain):
         last = newest(accepted).get(row.listing)
+        known = {one.listing for one in accepted}
+        doubted = {listing for listing, run in runs.items() if run}
+        if row.listing not in known | doubted and len(known) + len(doubted) >= quality.MOST_LISTINGS:
+            held[row.id] = "too_many_listings"
+            continue
         group = next((one.group for one in accepted if one.listing == row.listing), row.group)
         ours = currencies.setdefault(row.source, {row.currency})
         if last is not None and last.total <= 4 * row.total and row.total <= 4 * last.total:

@@ -74,6 +74,7 @@ class Pipeline:
             "LAKE_DIR": str(self.lake),
             "ALLOWED_LATENESS_SECONDS": str(LATENESS),
             "IDLE_AFTER_SECONDS": "1",
+            "PYTHONFAULTHANDLER": "1",  # an abort in somebody's C says where each thread was
             **{name: str(value) for name, value in settings.items()},
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,8 +161,15 @@ class Pipeline:
 
     def peak_memory(self) -> int:
         """The most memory that the newest flow has held, in bytes (Linux)."""
+        return self._status("VmHWM") * 1024
+
+    def memory(self) -> int:
+        """What the newest flow holds now, in bytes (Linux)."""
+        return self._status("VmRSS") * 1024
+
+    def _status(self, name: str) -> int:
         status = Path(f"/proc/{self.flows[-1].process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return int(status.split(f"{name}:")[1].split()[0])
 
     def scalar(self, query: str) -> object:
         """The one value that a query gives."""

@@ -24,6 +24,7 @@ from dash_app.shell import search
 from dash_app.shell.guard import keeps
 from dash_app.text import source_name, symbol
 from dash_app.views import alerts as views
+from dash_app.views.head import event_options
 from dash_app.views.toast import AWAY, NO_TABLES, toast
 
 _CURRENCIES = ("USD", "EUR", "GBP", "CAD", "AUD", "JPY", "CHF")
@@ -163,22 +164,23 @@ def register(app: Dash, services: Services) -> None:
 def event_search(app: Dash, database: Database, part: str) -> None:
     """Let a select find events by typing: its choices are what was found, and what is chosen."""
 
-    def look(words: str | None, chosen: str | None, shown: list[dict[str, str]] | None) -> Any:
+    def look(words: str | None, chosen: str | None, shown: list[dict[str, str]] | None, zone: str | None) -> Any:
         labels = {option["value"]: option["label"] for option in shown or []}
         if chosen and words == labels.get(chosen):
             if ctx.triggered_id is not None and len(labels) > 1:
                 raise PreventUpdate  # it was just chosen
             words = ""
         try:
-            found = views.event_choices(search_events(database, words or ""))
+            found = event_options(search_events(database, words or ""), zone or "UTC")
             if chosen and chosen not in {option["value"] for option in found}:
-                known = views.event_choices(known_event(database, chosen))
+                known = event_options(known_event(database, chosen), zone or "UTC")
                 found = [*(known or [{"value": chosen, "label": chosen}]), *found]
         except (DatabaseAwayError, NotReadyError):
             raise PreventUpdate from None
         return no_update if found == shown else found
 
     app.callback(
-        Output(search.found(part), "data"), Input(part, "searchValue"), Input(part, "value"), State(part, "data")
-    )(look)
+        Output(search.found(part), "data"), Input(part, "searchValue"), Input(part, "value"), State(part, "data"),
+        State(ids.ZONE, "data"),
+    )(look)  # fmt: skip
     search.register(app, part)

@@ -32,7 +32,7 @@ def register(app: Dash, database: Database) -> None:
     for output, panel in ((here.CHANGES, changes), (here.ALERTS, alerts)):
         app.callback(
             Output(output, "children"),
-            Input(ids.PRICES, "data"),
+            Input(here.NEWS, "data"),
             Input(here.EVENT, "value"),
             Input(here.SCOPE, "value"),
             Input(ids.ZONE, "data"),

@@ -12,7 +12,7 @@ from dash.exceptions import PreventUpdate
 from dash_app import ids
 from dash_app.figures import price_chart
 from dash_app.keyfigures import key_figures
-from dash_app.loaders import currencies, event_sections, event_sources, snapshot
+from dash_app.loaders import currencies, event_sections, event_sources, history, snapshot
 from dash_app.page import Services
 from dash_app.pages.event import ids as here
 from dash_app.pages.event.prices import NO_SECTION, Asked, shown
@@ -23,6 +23,8 @@ from dash_app.views.cards import nothing
 from dash_app.views.head import key_figure_tiles
 
 _NOTHING = "No prices of this event yet."
+_STAYS = "the lake does not answer, so this is the last it said"
+_PARTIAL = "/partial"  # ends the mark of a chart that the lake has no part in, as it was away
 
 
 def register(app: Dash, services: Services) -> None:
@@ -47,7 +49,7 @@ def _register_figures(app: Dash, services: Services) -> None:
 
     app.callback(
         Output(here.FIGURES, "children"),
-        Input(ids.PRICES, "data"),
+        Input(here.NEWS, "data"),
         Input(here.EVENT, "value"),
         Input(here.CURRENCY, "value"),
     )(figures)
@@ -109,21 +111,24 @@ def _register_chart(app: Dash, services: Services) -> None:
             compare=compare, align=align, currency=currency, zone=zone, scheme=scheme,
         )  # fmt: skip
         # Windows are asked for at every news; what is counted from observations, which costs more, now and then.
-        unwanted = ids.PRICES if asked.basis == "base" else ids.SLOW
-        if drawn and {part.rsplit(".", 1)[0] for part in ctx.triggered_prop_ids} == {unwanted}:
+        unwanted = here.NEWS if asked.basis == "base" else ids.SLOW
+        by = {part.rsplit(".", 1)[0] for part in ctx.triggered_prop_ids}
+        if drawn and by == {unwanted}:
             raise PreventUpdate
         found = shown(services.database, services.lake, asked)
         if found is None:
             return no_update, _NOTHING, None
+        if found.away and drawn and not drawn.endswith(_PARTIAL) and by <= {here.NEWS, ids.SLOW}:
+            return no_update, found.note.replace(history.AWAY, _STAYS), no_update  # what is drawn has more
         figure = price_chart(found.prices, found.look).to_plotly_json()
-        mark = f"{crc32(repr(figure).encode()):08x}"
-        return (no_update, no_update, no_update) if mark == drawn else (figure, found.note, mark)
+        mark = f"{crc32(repr(figure).encode()):08x}{_PARTIAL if found.away else ''}"
+        return (no_update, found.note, no_update) if mark == drawn else (figure, found.note, mark)
 
     app.callback(
         Output(here.DRAWING, "data"),
         Output(here.CHART_NOTE, "children"),
         Output(here.DRAWN, "data"),
-        Input(ids.PRICES, "data"),
+        Input(here.NEWS, "data"),
         Input(ids.SLOW, "n_intervals"),
         Input(here.EVENT, "value"),
         Input(here.WINDOW, "value"),

@@ -11,7 +11,7 @@ from dash.exceptions import PreventUpdate
 
 from dash_app import ids
 from dash_app.database import Database
-from dash_app.loaders import find_event, find_events, recent_events
+from dash_app.loaders import find_event, find_events, news, recent_events
 from dash_app.pages.event import ids as here
 from dash_app.shell import search
 from dash_app.shell.guard import keeps, required
@@ -19,23 +19,30 @@ from dash_app.views.head import event_head, event_options
 
 
 def register(app: Dash, database: Database) -> None:
-    """Register the event list and the event's title."""
+    """Register the event list, the event's title, and the question whether there is news of it."""
+
+    @keeps
+    def told(token: str | None, chosen: str | None, scope: str | None, known: str | None) -> Any:
+        now = news(database, chosen) if chosen and scope != "all" else token
+        return now if now != known else no_update
 
     @keeps
     def options(
         _token: str, _slow: int | None, words: str | None, shown: list[Any] | None, chosen: str | None,
-        is_open: bool | None,
+        is_open: bool | None, zone: str | None,
     ) -> tuple[Any, Any]:  # fmt: skip
         typed = ctx.triggered_id == here.EVENT
         if shown and not typed and (is_open or ctx.triggered_id == ids.PRICES):
             raise PreventUpdate  # the list must not move under a hand, nor be asked for at every tick
-        data, first = _choices(database, _searched(words, shown), [chosen] if chosen else [])
+        data, first = _choices(database, _searched(words, shown), [chosen] if chosen else [], zone)
         lost = chosen and all(option["value"] != chosen for option in data)
         return data if data != shown else no_update, {"first": first, "lost": chosen if lost else None}
 
     @keeps
-    def others(words: str | None, picked: list[str] | None, _slow: int | None, shown: list[Any] | None) -> Any:
-        data, _ = _choices(database, (words or "").strip(), picked or [], short=True)
+    def others(
+        words: str | None, picked: list[str] | None, _slow: int | None, zone: str | None, shown: list[Any] | None
+    ) -> Any:
+        data, _ = _choices(database, (words or "").strip(), picked or [], zone, short=True)
         return data if data != shown else no_update
 
     @keeps
@@ -43,6 +50,13 @@ def register(app: Dash, database: Database) -> None:
         event = find_event(database, required(chosen))
         return event_head(event.row(0, named=True), zone or "UTC") if event.height else no_update
 
+    app.callback(
+        Output(here.NEWS, "data"),
+        Input(ids.PRICES, "data"),
+        State(here.EVENT, "value"),  # not set off by a choice, or everything else would wait for this answer, too
+        State(here.SCOPE, "value"),
+        State(here.NEWS, "data"),
+    )(told)
     app.callback(
         Output(search.found(here.EVENT), "data"),
         Output(here.FIRST, "data"),
@@ -52,6 +66,7 @@ def register(app: Dash, database: Database) -> None:
         State(here.EVENT, "data"),
         State(here.EVENT, "value"),
         State(here.EVENT, "dropdownOpened"),
+        State(ids.ZONE, "data"),
     )(options)
     for part in (here.EVENT, here.COMPARE):
         search.register(app, part)
@@ -69,6 +84,7 @@ def register(app: Dash, database: Database) -> None:
         Input(here.COMPARE, "searchValue"),
         Input(here.COMPARE, "value"),
         Input(ids.SLOW, "n_intervals"),
+        State(ids.ZONE, "data"),
         State(here.COMPARE, "data"),
     )(others)
     app.callback(
@@ -80,13 +96,13 @@ def register(app: Dash, database: Database) -> None:
 
 
 def _choices(
-    database: Database, words: str, picked: Sequence[str], *, short: bool = False
+    database: Database, words: str, picked: Sequence[str], zone: str | None, *, short: bool = False
 ) -> tuple[list[dict[str, str]], str | None]:
     """Events to choose from, those that are chosen among them, and the one to begin with."""
     events = find_events(database, words) if words else recent_events(database, 200)
     missing = [event for event in picked if event not in set(events["event_id"])]
     events = pl.concat([events, *(find_event(database, event) for event in missing)])
-    return event_options(events, short=short), str(events["event_id"][0]) if events.height else None
+    return event_options(events, zone or "UTC", short=short), str(events["event_id"][0]) if events.height else None
 
 
 def _searched(words: str | None, shown: Sequence[dict[str, str]] | None) -> str:

@@ -1,6 +1,7 @@
 """Names of the event page's parts."""
 
 EVENT, EVENT_HEAD, FIRST, BEGUN = "event", "event-head", "event-first", "event-begun"
+NEWS = "event-news"  # changes when there is something new of what the page shows
 FIGURES = "key-figures"
 WINDOW, METRIC, BASIS, ALIGN = "window", "metric", "event-basis", "event-align"
 RANGE, SPAN = "event-range", "event-span"

@@ -40,6 +40,7 @@ def layout(view: View) -> Any:
     columns = html.Div([_changes_card(view), _alerts_card()], className="columns")
     stores = [
         dcc.Store(id=here.FIRST),
+        dcc.Store(id=here.NEWS),
         dcc.Store(id=here.BEGUN),
         dcc.Store(id=here.DRAWING),
         dcc.Store(id=here.DRAWN),

@@ -79,11 +79,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Shown:
-    """What the chart shows and, in a sentence, what that is."""
+    """What the chart shows and, in a sentence, what that is; `away` when it would have more, did the lake answer."""
 
     prices: Prices
     look: Look
     note: str
+    away: bool = False
 
 
 def shown(database: Database, lake: Lake, asked: Asked) -> Shown | None:
@@ -117,7 +118,7 @@ def shown(database: Database, lake: Lake, asked: Asked) -> Shown | None:
         revision=f"{asked.event}/{currency}/{aligned}", placed=asked.span, shown=within.shown,
         starts=own["date"] if aligned else None,
     )  # fmt: skip
-    return Shown(prices, look, " · ".join(words))
+    return Shown(prices, look, " · ".join(words), away=source == history.AWAY)
 
 
 def observations(database: Database, lake: Lake, asked: Asked) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from dash import Dash
 
+from analytics import roles
 from analytics.watchstore import WatchStore
 from dash_app.loaders.watchlist import ENTRY_STATES, EntryState, watchlist
 from dash_app.page import Page, Services, View
@@ -16,7 +17,7 @@ from dash_app.views.watchlist import export_frame
 
 
 def _register(app: Dash, services: Services) -> None:
-    store = WatchStore(services.settings.postgres_dsn)
+    store = WatchStore(services.settings.postgres_dsn, roles.DASHBOARD)
     polled.register(app, services.database)
     entries.register(app, services.database, store)
     adding.register(app, services.database, store)

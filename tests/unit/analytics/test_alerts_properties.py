@@ -90,7 +90,7 @@ def run(
     return fired
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(logs(), some_rules(), st.sampled_from([0, 10 * MINUTE]), st.data())
 def test_the_engine_fires_what_the_specification_says(
     rows: list[tuple[Any, ...]], rules: list[Rule], settle: int, data: st.DataObject

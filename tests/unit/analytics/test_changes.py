@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from analytics import changes
+from analytics.rows import Rows
 from tests.support.logs import NOON, at, event, frame, micros
 
 State = changes.State
@@ -19,7 +20,7 @@ BELIEVE_ALL = 1
 
 def compare(*events: dict[str, Any], state: State | None = None) -> pl.DataFrame:
     rows = frame(*events)
-    return changes.with_changes(rows, changes.detect({} if state is None else state, rows, BELIEVE_ALL).previous)
+    return changes.with_changes(rows, changes.detect({} if state is None else state, Rows(rows), BELIEVE_ALL).previous)
 
 
 def seen(*events: dict[str, Any]) -> list[tuple[int | None, int | None]]:

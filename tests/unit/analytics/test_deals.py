@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.deals import ENOUGH, Past, area, kind, with_deals
@@ -18,7 +18,6 @@ def frame(listings: list[tuple[str | None, int]]) -> pl.DataFrame:
     return pl.DataFrame(listings, schema={"section": pl.String, "total_price": pl.Int64}, orient="row")
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LISTINGS, PASTS, st.data())
 def test_a_lower_price_never_has_a_lower_score(
     listings: list[tuple[str | None, int]], past: Past | None, data: st.DataObject
@@ -34,7 +33,6 @@ def test_a_lower_price_never_has_a_lower_score(
         assert after["percentile"] <= before["percentile"]
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LISTINGS, PASTS)
 def test_among_listings_compared_with_the_same_the_cheaper_is_never_worse(
     listings: list[tuple[str | None, int]], past: Past | None
@@ -47,7 +45,6 @@ def test_among_listings_compared_with_the_same_the_cheaper_is_never_worse(
         assert (ordered["score"].diff().drop_nulls() <= 1e-9).all()
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LISTINGS, PASTS)
 def test_figures_are_those_of_a_count_by_hand(listings: list[tuple[str | None, int]], past: Past | None) -> None:
     rated = with_deals(frame(listings), past)
@@ -94,7 +91,6 @@ def test_a_cheap_day_lifts_all_scores_and_a_short_history_less() -> None:
     assert with_deals(listings, dear)["score"][0] < 50
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=50), st.floats(1, 1e6), st.floats(1, 1e6))
 def test_a_lower_level_is_never_later_in_the_history(hours: list[float], one: float, other: float) -> None:
     past = Past.of(pl.Series(hours))

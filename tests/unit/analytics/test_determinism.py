@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from analytics import quality
 from tests.support import naive
 from tests.support.core import Core, random_run
 from tests.support.logs import LATENESS, Log, random_log
@@ -83,6 +84,15 @@ def test_hypothesis_finds_no_smaller_counterexample(draw: Random, shards: int) -
     """The same property with Hypothesis at the dice: what fails here comes back as small as it can be."""
     log = random_log(draw, length=draw.randint(1, 25))
     check(random_run(log, draw, shards), log)
+
+
+def test_an_event_with_too_many_listings_is_the_same_whatever_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "MOST_LISTINGS", 3)
+    met = Counter[str]()
+    for seed in range(40):
+        try_seed(seed)
+        met.update(row[-1] for row in naive.tables(random_log(Random(seed)), LATENESS)["quarantine"].values())
+    assert met["too_many_listings"] > 20, "no event had too many: nothing was tried"
 
 
 def test_all_shard_counts_give_equal_tables() -> None:

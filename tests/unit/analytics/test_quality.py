@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import changes, quality
+from analytics.rows import Rows
 from analytics.windows import of_rows
 from tests.support.logs import RELEASE_AFTER, at, event, frame
 from tests.support.poison import PARKING, TICKETS
@@ -101,7 +102,7 @@ class Chain:
         rows = frame(event(price=price, timestamp=at(self.second), **fields))
         offset = self.offset
         self.offset += 1
-        found = changes.detect(self.state, rows.with_columns(id=rows["id"] * 0 + offset), RELEASE_AFTER)
+        found = changes.detect(self.state, Rows(rows.with_columns(id=rows["id"] * 0 + offset)), RELEASE_AFTER)
         self.released |= found.released
         assert len(found.previous) + len(found.held) == 1
         return found.held[0][1] if found.held else None
@@ -227,6 +228,22 @@ def test_held_prices_are_nobody_s_measure(chain: Chain) -> None:
     assert chain.look(1, listing_id="again") == "hundredth"
 
 
+def test_a_listing_too_many_is_held_and_not_remembered(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "MOST_LISTINGS", 3)
+    assert [chain.look(100, listing_id=name) for name in "abcd"] == [OK, OK, OK, "too_many_listings"]
+    assert [chain.look(100, listing_id="d") for _ in range(4)] == ["too_many_listings"] * 4, "it never persists"
+    assert chain.look(90, listing_id="a") is OK, "those that are there go on"
+    (listings,) = chain.state.values()
+    assert set(listings.keys() | listings.runs.keys()) == {key for key in listings if "d" not in key.split("#")[1]}
+
+
+def test_a_doubted_listing_is_one_of_them(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain.hours((100, 100, 100))
+    monkeypatch.setattr(quality, "MOST_LISTINGS", 5)
+    assert [chain.look(1, listing_id=name) for name in "abc"] == ["hundredth", "hundredth", "too_many_listings"]
+    assert [chain.look(1, listing_id="a") for _ in range(2)] == ["hundredth", OK], "it may still persist"
+
+
 def test_a_price_that_stays_is_believed_at_its_third_look(chain: Chain) -> None:
     chain.look(100)
     assert [chain.look(price) for price in (10, 11.9, 8.1, 9, 20)] == ["under_quarter", "under_quarter", OK, OK, OK]
@@ -300,7 +317,7 @@ def test_an_event_level_price_has_a_past_like_any_listing(chain: Chain) -> None:
 
 def test_with_one_look_enough_everything_is_believed() -> None:
     rows = frame(event(price=100), event(price=0.01, timestamp=at(1)), event(price=1, currency="EUR", timestamp=at(2)))
-    assert changes.detect({}, rows, 1).held == []
+    assert changes.detect({}, Rows(rows), 1).held == []
 
 
 # Laws
@@ -324,10 +341,10 @@ def test_mistakes_change_no_low_no_window_and_no_later_price(
     looks.sort()
     right = frame(*(event(price=price, timestamp=at(second)) for second, price, is_wrong in looks if not is_wrong))
     rows = frame(*(event(price=price, timestamp=at(second)) for second, price, _ in looks))
-    found = changes.detect({}, rows, RELEASE_AFTER)
+    found = changes.detect({}, Rows(rows), RELEASE_AFTER)
     assert [position for position, _ in found.held] == [i for i, (*_, is_wrong) in enumerate(looks) if is_wrong]
     accepted = rows.filter([not is_wrong for *_, is_wrong in looks]).with_columns(id=right["id"])
-    assert found.previous == changes.detect({}, right, RELEASE_AFTER).previous
+    assert found.previous == changes.detect({}, Rows(right), RELEASE_AFTER).previous
     assert sorted(of_rows(accepted)) == sorted(of_rows(right))
 
 
@@ -343,7 +360,7 @@ def test_a_crash_that_stays_leaves_quarantine_after_so_many_looks(
     after = [path[-1] * factor * (1 + part / 100) for part in wobble]
     prices = [*map(float, path), *(round(price, 6) for price in after)]
     rows = frame(*(event(price=price, timestamp=at(second)) for second, price in enumerate(prices)))
-    found = changes.detect({}, rows, enough)
+    found = changes.detect({}, Rows(rows), enough)
     first, ids = len(path), rows["id"].to_list()
     assert [position for position, _ in found.held] == list(range(first, first + enough - 1))
     assert found.released == [(ids[i], ids[first + enough - 1]) for i in range(first, first + enough - 1)]

@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from analytics.rows import Rows
 from analytics.schema import split_id
 from analytics.shard import Description, Shard, ShardBatch, ShardOutput, route
 from tests.support.logs import LATENESS, NOON, RELEASE_AFTER, at, event, frame, micros
@@ -33,11 +34,11 @@ class Run:
         return [
             (split_id(id)[2], before and before // 1_000_000, now // 1_000_000)
             for compared in output.compared
-            for id, now, (_, before, _) in zip(compared.rows["id"], compared.rows["total_price"], compared.previous, strict=True)
+            for (*_, now, _, id), (_, before, _) in zip(compared.rows.facts, compared.previous, strict=True)
         ]  # fmt: skip
 
     def step(self, rows: pl.DataFrame, partition: int, reach: float) -> ShardOutput:
-        news = ShardBatch(partition, self.partitions, T + round(reach * 1e6), None, rows if rows.height else None)
+        news = ShardBatch(partition, self.partitions, T + round(reach * 1e6), None, Rows(rows) if rows.height else None)
         output = self.shard.step(news)
         return replace(output, windows=[*output.windows, *self.shard.take_windows()])
 
@@ -113,7 +114,7 @@ def test_a_mixed_batch_tells_each_row_once(run: Run) -> None:
         ]
     ).with_columns(id=pl.Series([0, 1, 2], dtype=pl.Int64))
     told = [run.step(rows, 0, 9), run.step(rows.clear(), 1, 9)]
-    assert sorted(id for output in told for part in output.compared for id in part.rows["id"]) == [0, 1, 2]
+    assert sorted(id for output in told for part in output.compared for id in part.rows.taken()["id"]) == [0, 1, 2]
 
 
 def test_doubted_rows_are_held_and_in_no_window(run: Run) -> None:
@@ -124,7 +125,7 @@ def test_doubted_rows_are_held_and_in_no_window(run: Run) -> None:
     ]
     assert told.released == [(rows["id"][3], rows["id"][5]), (rows["id"][4], rows["id"][5])]
     [compared] = told.compared
-    assert compared.rows["id"].to_list() == [rows["id"][n] for n in (0, 2, 5)]
+    assert compared.rows.taken()["id"].to_list() == [rows["id"][n] for n in (0, 2, 5)]
     assert [before and before // 1_000_000 for _, before, _ in compared.previous] == [None, 100, 90]
     assert {(w.low, w.high, w.observations) for w in told.windows} == {(500_000, 100_000_000, 3)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analytics.rules import Rule
 from analytics.trial import Observed, Trial, lowest_path, trial
 from tests.support.judging import DAY, HOUR, T0, rule
@@ -31,6 +33,14 @@ def test_how_often_and_when_it_would_have_fired_and_what_stood() -> None:
 def test_a_target_below_anything_seen_is_answered_with_one_that_could_be_met() -> None:
     made = tried(rule(target_price=90), (0, 120), (24 * 40, 115.24))
     assert made.summary() == "Never in 40 days: the lowest was 115.24 USD; 5 % over the low would be 121.00 USD."
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [(0, "1 minute"), (0.5, "30 minutes"), (1, "1 hour"), (2, "2 hours"), (47, "47 hours"), (48, "2 days")],
+)
+def test_a_short_history_is_told_in_smaller_units(hours: float, said: str) -> None:
+    assert tried(rule(target_price=90), (0, 120), (hours, 115)).summary().startswith(f"Never in {said}:")
 
 
 def test_no_history_says_nothing() -> None:

@@ -16,6 +16,7 @@ from bytewax.operators.windowing import EventClock, TumblingWindower
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from analytics.clock import NEVER, SharedClock
+from analytics.rows import Rows
 from analytics.windows import SIZES, Window, Windows, of_rows
 from tests.support import naive
 from tests.support.logs import LATENESS, NOON, at, event, frame, micros, random_log
@@ -37,7 +38,7 @@ class Run:
     def add(self, *events: dict[str, Any], partition: int = 0) -> list[Window]:
         rows = frame(*events, part=partition)
         self.windows.expect(rows["event_id"].to_list(), partition)
-        self.windows.add(rows)
+        self.windows.add(Rows(rows))
         return self.windows.take(self.clock.watermark)
 
     def reach(self, seconds: float, partition: int = 0, idle_since: int | None = None) -> list[Window]:
@@ -169,7 +170,7 @@ def test_batches_of_any_cut_and_order_make_the_same_windows(seed: int) -> None:
     draw.shuffle(parts)
     state, last = Windows(), {}
     for part in parts:
-        state.add(part)
+        state.add(Rows(part))
         if draw.random() < 0.5:
             last |= {w[:7]: w[7:14] for w in state.take(NEVER)}
         state = Windows.load(state.dump(), NEVER)
@@ -268,7 +269,7 @@ def test_snapshots_share_nothing_with_the_live_state() -> None:
     dumped = run.windows.dump()
     run.add(event(price=20))
     again = Windows.load(dumped, NEVER)
-    again.add(frame(event(price=30)))
+    again.add(Rows(frame(event(price=30))))
     assert minute_of(again.take(NEVER))[0].observations == 2
 
 

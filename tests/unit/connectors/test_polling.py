@@ -238,7 +238,7 @@ def test_after_two_hours_of_being_held_all_goes_on_without_a_rush() -> None:
     assert set(simulation.counts()) == {t.id for t in simulation.targets}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_the_laws_hold_whatever_happens(data: st.DataObject) -> None:
     budget = Budget(
@@ -268,7 +268,7 @@ def test_the_laws_hold_whatever_happens(data: st.DataObject) -> None:
     keeps_the_budget(simulation)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 60), min_size=1, max_size=6), st.integers(20, 3000), st.integers(1, 3))
 def test_an_event_in_its_last_two_days_is_never_behind_another(days: list[float], calls: int, batch: int) -> None:
     simulation = Simulation(

@@ -83,7 +83,7 @@ def test_rows_come_by_event_time_and_rows_of_one_time_as_in_the_file(tmp_path: P
     assert [record.at for record in records] == [micros(NOON) + s * 1_000_000 for s in (-5, -5, -3, -3, -3, 0)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     prices=st.lists(st.integers(1, 10**14), min_size=1, max_size=30), times=st.lists(st.integers(-9, 0), min_size=30)
 )

@@ -72,7 +72,7 @@ _prices = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(_prices, min_size=1, max_size=8))
 @example(
     [{"event_id": "e", "source": "s", "timestamp": "2026-11-23T12:00:00Z", "price": "999999999", "fees": "999999999"}]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.watchlist import KEYS
@@ -168,7 +168,6 @@ TEXTS = st.none() | st.text(max_size=120)
 DATES = st.none() | st.dates() | st.text(max_size=12)
 
 
-@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional={key: DATES if key in ("since", "until") else TEXTS for key in KEYS}))
 def test_any_fields_are_an_entry_or_refused(fields: dict[str, Any]) -> None:
     with suppress(WatchlistError):

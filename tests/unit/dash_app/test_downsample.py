@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dash_app.figures.downsample import m4
@@ -15,7 +15,6 @@ LINES = st.lists(
 ).map(lambda points: pl.DataFrame(sorted(points), schema={"x": pl.Int64, "y": pl.Float64}, orient="row"))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LINES, BUCKETS)
 def test_every_point_that_is_left_was_there_and_in_that_order(line: pl.DataFrame, buckets: int) -> None:
     kept = m4(line, "x", "y", buckets)
@@ -24,13 +23,11 @@ def test_every_point_that_is_left_was_there_and_in_that_order(line: pl.DataFrame
     assert kept["x"].is_unique().all()
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LINES, BUCKETS)
 def test_there_are_at_most_four_a_bucket(line: pl.DataFrame, buckets: int) -> None:
     assert m4(line, "x", "y", buckets).height <= 4 * buckets
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LINES, BUCKETS)
 def test_each_bucket_keeps_its_first_last_lowest_and_highest(line: pl.DataFrame, buckets: int) -> None:
     kept = m4(line, "x", "y", buckets)

@@ -8,15 +8,16 @@ import pytest
 
 from dash_app.database import Database
 from dash_app.figures.price import price_chart
-from dash_app.lake import Lake
+from dash_app.lake import Lake, LakeAwayError
 from dash_app.page import View
 from dash_app.pages.event.prices import Asked, Shown, observations, shown
 from tests.unit.dash_app import seed
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "none")
+def lake(seeded: Database, tmp_path: Path) -> Lake:
+    (tmp_path / "database").write_text(str(seeded.rows("SELECT id FROM database_identity")[0][0]))
+    return Lake(tmp_path)
 
 
 def of(database: Database, lake: Lake, event: str = "concert_123", **asked: object) -> Shown:
@@ -95,6 +96,13 @@ def test_what_is_taken_away_is_what_the_address_shows(seeded: Database, lake: La
         "SELECT FROM price_history WHERE event_id = 'concert_123' AND section = '101' AND source = 'mock'"
     ))  # fmt: skip
     assert Asked.in_view(View.of("?section=101")) is None
+
+
+def test_nothing_is_taken_away_without_the_lake(seeded: Database, tmp_path: Path) -> None:
+    asked = Asked.in_view(View.of("?event=concert_123"))
+    assert asked is not None
+    with pytest.raises(LakeAwayError):
+        observations(seeded, Lake(tmp_path / "none"), asked)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -123,3 +124,20 @@ def test_empty_frames_make_an_empty_chart(scheme: str) -> None:
     look = Look(SCHEMES[scheme], "USD", "UTC", 60)
     figure = price_chart(Prices(series({}), series({}), NO_MARKS), look)
     assert all(not trace["y"] for trace in traces(figure).values())
+
+
+@pytest.mark.parametrize(
+    ("minutes", "room"),
+    [({0: True}, (-5, 5)), ({0: True, 1: True, 2: False}, (-4, 6)), (dict.fromkeys(range(11), True), None)],
+    ids=["one window", "a few", "enough"],
+)
+def test_the_time_axis_has_room_for_ten_windows(minutes: dict[int, bool], room: tuple[int, int] | None) -> None:
+    figure = price_chart(Prices(series(minutes)), LOOK)
+    ends = room and [START.replace(tzinfo=None) + timedelta(minutes=minute) for minute in room]
+    assert traces(figure).get("room", {}).get("x") == ends
+    assert figure.layout.xaxis.autorange, "or what comes later would stand outside of it"
+
+
+def test_days_before_the_event_have_room_too() -> None:
+    look = replace(LOOK, seconds=86_400, starts=START + timedelta(days=30))
+    assert traces(price_chart(Prices(series({0: True})), look))["room"]["x"] == [25.0, 35.0]

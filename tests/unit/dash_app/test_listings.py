@@ -12,7 +12,7 @@ import polars as pl
 import psycopg
 import pytest
 from dash import html
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
@@ -210,7 +210,6 @@ LOOKS = st.lists(
 )
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(LOOKS)
 def test_each_sources_last_sight_is_there_and_what_is_gone_is_older_than_what_is_there(
     rows: list[tuple[str, int, int, int]],
@@ -350,7 +349,6 @@ def test_listings_are_searched_and_sorted_as_people_count() -> None:
     assert ids(Query(words="nothing like it")) == []
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.sampled_from([sign + by for by in SORTS for sign in ("", "-")]).map(lambda by: Query(sort=by)))
 def test_every_order_keeps_every_listing(query: Query) -> None:
     listings = now({}, {"row": None}, {"fees": None}, {"section": "B", "total_price": 1_000_000}).listings
@@ -412,7 +410,6 @@ def test_why_a_price_is_good_or_not() -> None:
     )
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_a_higher_score_has_no_worse_word(one: float, other: float) -> None:
     words = ["Very high", "High", "Fair", "Good price", "Great deal"]

@@ -124,6 +124,42 @@ def test_the_pulse_changes_when_something_happened(database: object) -> None:
     reader.close()
 
 
+_STORY = [
+    "INSERT INTO price_history (id, event_id, source, price, total_price, currency, quantity, timestamp, level, late) "
+    "VALUES (1, 'e', 's', 1, 1, 'USD', 1, now(), 'listing', false)",
+    "INSERT INTO price_changes VALUES (1, 'e', 's', '', '', '', '', '', 'USD', 'listing', 1, 2, 1, 100, now(), now())",
+    "INSERT INTO quarantine SELECT h.*, 'jump' FROM price_history h; UPDATE quarantine SET timestamp = now()",
+    "INSERT INTO price_windows VALUES ('e', '', '', 'listing', 'USD', 60, now(), 1, 1, 1, 1, 1, 1, 1, false)",
+    "UPDATE price_windows SET observations = 3",
+    "UPDATE price_windows SET is_final = true",
+    "INSERT INTO price_drop_alerts SELECT gen_random_uuid(), 'e', '', '', 'price_drop', now(), 2, 1, 1, 50, 'USD', '', '', "
+    "'', 's', '', '', 1",
+    "INSERT INTO outbox SELECT alert_id, 'discord' FROM price_drop_alerts",
+    "UPDATE outbox SET state = 'sent'",
+]
+
+
+@pytest.mark.parametrize(
+    "happens",
+    _STORY,
+    ids=["price", "change", "set apart", "window", "more in it", "final", "alert", "to be sent", "sent"],
+)
+def test_there_is_news_of_the_event_of_which_something_happened(database: object, happens: str) -> None:
+    """What stands before `happens` in the list has happened before it."""
+    story = _STORY[: _STORY.index(happens)]
+    with psycopg.connect(database.dsn, autocommit=True) as writer:  # type: ignore[attr-defined]
+        seed.migrate(writer)
+        for earlier in story:
+            writer.execute(earlier.encode())
+        reader = Database(database.dsn)  # type: ignore[attr-defined]
+        before, other = loaders.news(reader, "e"), loaders.news(reader, "another")
+        assert loaders.news(reader, "e") == before
+        writer.execute(happens.encode())
+        assert loaders.news(reader, "e") != before
+        assert loaders.news(reader, "another") == other
+        reader.close()
+
+
 def test_the_connection_can_only_read(seeded: Database) -> None:
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         seeded.rows("INSERT INTO system_metrics VALUES ('x', 1, now()) RETURNING 1")
@@ -134,7 +170,7 @@ def test_a_broken_connection_is_replaced_unnoticed(seeded: Database, seeded_dsn:
     with psycopg.connect(seeded_dsn, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
     assert seeded.rows("SELECT 1") == [(1,)]
-    assert seeded.failures == 0
+    assert not seeded.failed_lately
 
 
 def test_no_postgres_is_one_clear_error_without_the_password() -> None:
@@ -143,4 +179,4 @@ def test_no_postgres_is_one_clear_error_without_the_password() -> None:
         away.rows("SELECT 1")
     assert "canary" not in repr(caught.value)
     assert caught.value.__suppress_context__
-    assert away.failures == 1
+    assert away.failed_lately

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dash_app.page import View
@@ -73,7 +73,6 @@ def test_no_price_is_above_the_limit() -> None:
 _some = st.one_of(st.none(), st.floats(-99, 999))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(
     st.lists(st.tuples(_some, _some, st.integers(-9, 9)), max_size=12),
     st.sampled_from(sorted(SORTS)), st.booleans(),
@@ -91,7 +90,6 @@ def test_sorting_loses_nothing_and_puts_what_is_not_known_last(
     assert known == sorted(known, reverse=down)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.sampled_from(["q", "when", "source", "most", "sort", "zone"]), st.text(max_size=20)))
 def test_whatever_stands_in_the_address_is_a_query(asked: dict[str, str]) -> None:
     query = Query.of(View.of("?" + urlencode(asked)))

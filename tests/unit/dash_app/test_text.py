@@ -46,9 +46,17 @@ def test_a_web_address_is_kept() -> None:
 
 
 def test_place_names_what_is_known() -> None:
-    assert text.place("112", "F", "12-13") == "Sec 112 · Row F · 12-13"
+    assert text.place("112", "F", "12-13") == "Sec 112 · Row F · Seats 12-13"
+    assert text.place("112", "F", "7") == "Sec 112 · Row F · Seat 7"
+    assert text.place("112", "F", "4, 6, 101") == "Sec 112 · Row F · Seats 4, 6, 101"
+    assert text.place("112", "F", "Aisle seat 4") == "Sec 112 · Row F · Aisle seat 4"
     assert text.place("Floor A") == "Floor A"
     assert text.place(None, None, None) == "No section"
+
+
+def test_a_name_from_the_right_is_kept_to_itself() -> None:
+    assert text.isolated("Café 7!") == "Café 7!"
+    assert text.isolated("דאר 7!") == "\u2068דאר 7!\u2069"
 
 
 def test_times_are_on_the_viewers_clock() -> None:

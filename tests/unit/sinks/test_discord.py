@@ -122,7 +122,7 @@ def characters(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 @given(bursts)
 def test_a_message_keeps_discords_limits_whatever_the_alerts_say(alerts: list[Alert]) -> None:
     body = message(told(*alerts))
@@ -286,7 +286,7 @@ headers = st.dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(st.sampled_from([200, 204, 302, 400, 401, 403, 404, 429, 500, 502, 599]), headers, bodies)
 def test_no_answer_is_too_strange(status: int, given_headers: dict[str, str], body: bytes) -> None:
     """Whatever comes back, there is an outcome, a pause that can be waited, and texts that Postgres takes."""

@@ -97,7 +97,7 @@ def runs(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[list[tuple[int, in
     return log, processes
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(runs(), st.integers(2, 4))
 def test_the_lake_holds_each_row_once_whatever_the_cuts_and_crashes(
     run: tuple[list[dict[str, Any]], list[list[tuple[int, int, int, bool]]]], merge_at: int
@@ -299,9 +299,9 @@ def test_a_crash_before_the_joined_files_are_removed_shows_no_row_twice(
 
 def test_a_large_file_between_small_ones_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A joined name covers all offsets between: the small files before and after a large one are joined apart."""
-    monkeypatch.setattr(sink, "_SMALL_BYTES", 40_000)
+    monkeypatch.setattr(sink, "_JOINED_BYTES", 200_000)
     writer, taken, offset = LakeWriter(tmp_path / "prices", keep_seconds=0), [], 0
-    for size in [1] * 15 + [4000] + [1] * 16:
+    for size in [1] * 15 + [25_000] + [1] * 16:
         batch = [
             rows.price(o, listing_id=f"{o * 7919 % 104729:x}-{o * 104723 % 99991:x}")
             for o in range(offset, offset + size)
@@ -311,9 +311,38 @@ def test_a_large_file_between_small_ones_is_not_swallowed(tmp_path: Path, monkey
         writer.add([rows.frame(batch)])
         settle(writer)
     names = [Name.of(path) for path in lake.files(tmp_path)]
-    assert (1, 0, 15, 4014) in names, "the large file was joined"
-    assert (1, 0, 4015, 4030) in names, "the small files after it were not joined"
-    assert len(names) == 15 + 1 + 1
+    assert (1, 0, 15, 25_014) in names, "the large file was joined"
+    assert (1, 0, 25_015, 25_030) in names, "the small files after it were not joined"
+    assert (1, 0, 0, 14) in names, "the small files before it, to which no other can come, were not joined"
+    assert len(names) == 3
+    assert_frame_equal(held(tmp_path), expected(taken))
+
+
+def test_a_joined_file_is_never_larger_than_what_memory_is_meant_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "_JOINED_BYTES", 60_000)
+    read: list[int] = []
+    concat = pl.concat
+    monkeypatch.setattr(sink, "_MERGE_AT", 5)
+    writer, taken = LakeWriter(tmp_path / "prices", keep_seconds=0), []
+    compact = writer._compact
+
+    def noting(folder: Path) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(sink.pl, "concat", lambda frames: (made := concat(frames), read.append(made.height))[0])
+            return compact(folder)
+
+    monkeypatch.setattr(writer, "_compact", noting)
+    for turn in range(60):
+        batch = [rows.price(turn * 40 + n, listing_id=f"{turn * 40 + n:x}") for n in range(40)]
+        taken += batch
+        writer.add([rows.frame(batch)])
+        settle(writer)
+    sizes = [path.stat().st_size for path in lake.files(tmp_path)]
+    assert len(sizes) < 20, "the files are not joined"
+    assert max(read) < len(taken), "everything was read at once"
+    assert max(sizes) <= 60_000
     assert_frame_equal(held(tmp_path), expected(taken))
 
 
@@ -502,6 +531,27 @@ def test_many_rows_are_written_before_the_epoch_ends(tmp_path: Path, monkeypatch
         time.sleep(0.01)
     part.close()
     assert held(tmp_path).height == 30
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("parquet: File out of specification: underlying IO error: No space left on device (os error 28)", OSError),
+        ("parquet: File out of specification: a column is too long", pl.exceptions.ComputeError),
+    ],
+    ids=["of the disk", "another"],
+)
+def test_what_polars_says_of_the_disk_is_an_error_of_the_disk(
+    said: str, expected: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise pl.exceptions.ComputeError(said)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", failing)
+    writer = LakeWriter(tmp_path / "prices")
+    writer.add([rows.frame([rows.price(1)])])
+    with pytest.raises(expected, match=r"No space left on device|too long"):
+        writer.flush()
 
 
 def test_an_error_of_the_disk_reaches_the_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

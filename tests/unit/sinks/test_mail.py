@@ -153,7 +153,7 @@ class Look(HTMLParser):
         assert not [name for name, _ in attrs if name.startswith("on")]
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25)
 @given(bursts, st.none() | st.just(MUTE))
 def test_whatever_alerts_say_a_mail_is_one_mail_and_no_more(alerts: list[Any], mute: str | None) -> None:
     message = made(*alerts, mute=mute)

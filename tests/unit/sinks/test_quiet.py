@@ -76,7 +76,7 @@ minutes = st.integers(0, 24 * 60 - 1).map(lambda minute: time(minute // 60, minu
 moments = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(moments, minutes, minutes, st.sampled_from(ZONES))
 def test_quiet_hours_end_when_the_clock_says_so_and_not_before(
     now: datetime, begin: time, end: time, zone: str

@@ -82,7 +82,7 @@ def test_text_from_outside_says_nothing_but_itself(text: str) -> None:
     assert not {c for c in said if unicodedata.category(c) in ("Cc", "Cf")} - {"\u200b"}
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 @given(alerts_given)
 def test_every_alert_finds_words_of_one_line_each(one: object) -> None:
     made = notice(one)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def test_a_cut_text_keeps_its_limit_and_its_start(text: str, limit: int) -> None
         assert short.endswith("…")
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(bursts, st.integers(1, 20))
 def test_a_digest_tells_of_every_event_before_it_tells_twice_of_one(alerts: list[object], most: int) -> None:
     notices = told(*alerts)  # type: ignore[arg-type]

@@ -218,3 +218,17 @@ def test_a_writer_tells_how_long_it_took_and_since_when_all_is_durable(
     assert since == 0
     seconds["now"] = 104.7
     assert timings()["test-writer"] == (None, pytest.approx(4.0)), "nothing was written since, and the barrier stands"
+
+
+def test_a_barrier_lets_the_other_writers_begin(writers: list[Writer[int]], record: Recorder) -> None:
+    """Sinks are asked one after the other, and the slowest should not begin when all the others are done."""
+    other = Recorder()
+    first = make(writers, record)
+    writers.append(second := Writer("second", other))
+    second.put(1)
+    first.barrier()
+    until("the second writer was told of the barrier", lambda: ([], True) in other.calls or ([1], True) in other.calls)
+    calls = len(other.calls)
+    first.barrier()
+    second.barrier()
+    assert sum(barrier for _, barrier in other.calls[calls:]) == 1, "told once, not at every barrier of its neighbours"

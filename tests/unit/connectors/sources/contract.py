@@ -328,7 +328,7 @@ class ConnectorContract:
         good = self.page(*[self.priced(id) for id in ids])
         places = list(paths(good))
 
-        @hypothesis_settings(max_examples=60, deadline=None, derandomize=True, database=None)
+        @hypothesis_settings(max_examples=60, derandomize=True, database=None)
         @given(st.lists(st.tuples(st.sampled_from(places), st.sampled_from(_VALUES)), min_size=1, max_size=3))
         def look(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
             body = good

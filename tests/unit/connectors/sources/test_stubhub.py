@@ -415,7 +415,7 @@ def _answers(schema: dict[str, Any], name: str = "") -> st.SearchStrategy[Any]:
 
 
 drawn = hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -16,7 +16,15 @@ from connectors.sources import ticketmaster
 from connectors.sources.ticketmaster import QUOTA_HOLD, TicketmasterSource
 from settings import Settings
 from tests.support.sites import Page, Site
-from tests.unit.connectors.sources.contract import KEY, NOW, ConnectorContract, check_answer, check_error, check_listed
+from tests.unit.connectors.sources.contract import (
+    KEY,
+    NOW,
+    ConnectorContract,
+    check_answer,
+    check_error,
+    check_listed,
+    check_prices,
+)
 
 RECORDED = Path(__file__).parents[3] / "data/ticketmaster"
 STANDARD = {"type": "standard", "currency": "USD", "min": 49.5, "max": 250.0}
@@ -172,6 +180,12 @@ def test_other_types_are_listings_of_their_own(make: Make, site: Site) -> None:
         ("listing", "vip", "vip-USD", 300.0, 900.0),
         ("listing", "other", "other-USD", 7, None),
     ]
+
+
+def test_a_type_as_long_as_any_text_makes_a_listing_that_is_taken(make: Make, site: Site) -> None:
+    found = prices(make, site, {**PLATINUM, "type": "x" * 300})
+    check_prices(found, "ticketmaster")
+    assert len(found[0]["section"] or "") == 100, "cut, and kept"
 
 
 def test_another_type_with_fees_is_joined_with_its_own(make: Make, site: Site) -> None:

@@ -18,6 +18,8 @@ _ADDRESSES = {"/event": "event?event=concert_123&section=101&section=GA"}
 _GRIDS = {"/": "#market-grid", "/event": "#now-grid"}
 
 
+_TURNED = """Promise.allSettled(
+    document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))"""
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _SCREENS = {"wide": (1440, 900), "phone": (390, 844)}
 
@@ -45,6 +47,8 @@ def test_a_page_is_clean(site: Site, browser: Browser, path: str) -> None:
 
 def _is_drawn(page: Page, path: str) -> None:
     expect(page.locator(".skeleton:visible")).to_have_count(0)
+    # What changes its colour with the scheme takes a moment, in which it is neither the one nor the other.
+    page.evaluate(_TURNED)
     if path in _GRIDS:  # a grid draws itself piece by piece, the cells of its header after the header
         expect(page.locator(f"{_GRIDS[path]} .ag-row[row-index='0'] [col-id]").first).to_be_visible()
         expect(page.locator(f"{_GRIDS[path]} .ag-header-row:not(:has([role=columnheader]))")).to_have_count(0)

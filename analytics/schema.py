@@ -14,7 +14,7 @@ import polars as pl
 MICROS = 1_000_000
 UTC = pl.Datetime("us", "UTC")
 
-_OFFSET_BITS = 40
+OFFSET_BITS = 40
 _PARTITION_BITS = 12
 
 PRICE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -58,15 +58,15 @@ def row_id(stream: int, partition: int, offset: int) -> int:
         partition: 0-4095.
         offset: 0-2**40 - 1.
     """
-    return (stream << (_PARTITION_BITS + _OFFSET_BITS)) | (partition << _OFFSET_BITS) | offset
+    return (stream << (_PARTITION_BITS + OFFSET_BITS)) | (partition << OFFSET_BITS) | offset
 
 
 def split_id(identity: int) -> tuple[int, int, int]:
     """(stream, partition, offset) of a `row_id`."""
     return (
-        identity >> (_PARTITION_BITS + _OFFSET_BITS),
-        (identity >> _OFFSET_BITS) & ((1 << _PARTITION_BITS) - 1),
-        identity & ((1 << _OFFSET_BITS) - 1),
+        identity >> (_PARTITION_BITS + OFFSET_BITS),
+        (identity >> OFFSET_BITS) & ((1 << _PARTITION_BITS) - 1),
+        identity & ((1 << OFFSET_BITS) - 1),
     )
 
 

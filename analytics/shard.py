@@ -20,6 +20,7 @@ from analytics import alert_rows, changes
 from analytics.alerts import Activation, Decision, DefaultRule, Judge, Standing, Verdicts
 from analytics.clock import SharedClock
 from analytics.rows import Rows
+from analytics.schema import full
 from analytics.waiting import Waiting
 from analytics.windows import Window, Windows
 
@@ -258,35 +259,38 @@ def _shown(judge: Judge, verdicts: Verdicts, rows: Rows) -> changes.See | None:
 def join(compared: list[Compared]) -> pl.DataFrame | None:
     """One frame, with the columns of `changes.CHANGE_SCHEMA`, of what many shards compared; None when that is nothing.
 
-    A frame for each shard would cost more than what is in it. Where the default rule is not in force for all rows, the
-    column `default_rule` says for which it is.
+    A frame for each shard would cost more than what is in it. `default_rule` says for which rows that rule is in force.
     """
     if not compared:
         return None
     batches: dict[int, list[Compared]] = {}
     for part in compared:
         batches.setdefault(id(part.rows.frame), []).append(part)
-    ruled = any(part.default_rule is not None for part in compared)
-    frames = [_join_batch(parts, ruled) for parts in batches.values()]
+    frames = [_join_batch(parts) for parts in batches.values()]
     return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
-def _join_batch(parts: list[Compared], ruled: bool) -> pl.DataFrame:
+def _join_batch(parts: list[Compared]) -> pl.DataFrame:
     frame = parts[0].rows.frame
     before: list[Any] = [None] * frame.height
-    holds = [True] * frame.height
     for part in parts:
         for fact, previous in zip(part.rows.facts, part.previous, strict=True):
             before[fact[0]] = previous
-        if part.default_rule is not None:
-            for fact, holding in zip(part.rows.facts, part.default_rule, strict=True):
-                holds[fact[0]] = holding
-    if ruled:
-        frame = frame.with_columns(default_rule=pl.Series(holds, dtype=pl.Boolean))
+    frame = frame.hstack([_default_rule(parts, frame.height).alias("default_rule")])
     if None in before:  # held, or still waiting
         frame = frame.filter(pl.Series([previous is not None for previous in before], dtype=pl.Boolean))
         before = [previous for previous in before if previous is not None]
     return changes.with_changes(frame, before)
+
+
+def _default_rule(parts: list[Compared], height: int) -> pl.Series:
+    if all(part.default_rule is None for part in parts):
+        return full(value=True, dtype=pl.Boolean, length=height)
+    holds = [True] * height
+    for part in parts:
+        for fact, holding in zip(part.rows.facts, part.default_rule or (), strict=part.default_rule is not None):
+            holds[fact[0]] = holding
+    return pl.Series(holds, dtype=pl.Boolean)
 
 
 def route(shards: int, cache: dict[str, int], event_ids: list[str]) -> list[int]:

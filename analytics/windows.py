@@ -317,9 +317,12 @@ class Windows:
             window.listings = set(listings)
         for key, sums, listings in parts:  # type: ignore[attr-defined]
             part = state._part(tuple(key))
-            part.restore(sums)
-            part.listings = listings
-            state._touched.append(part)
+            if not part.observations:
+                state._touched.append(part)
+            counted = _Sums()
+            counted.restore(sums)
+            part.merge(counted)  # two of one minute may stand there, as one that was dropped may be counted in again
+            part.listings += listings
         for key in changed:  # type: ignore[attr-defined]
             window = state._windows[tuple(key)]
             window.changed = True

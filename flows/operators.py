@@ -200,10 +200,10 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
     @override
     def on_notify(self) -> tuple[Iterable[ShardOutput], bool]:
         self._due = None
-        began = time.perf_counter()
+        began = time.thread_time()
         output = ShardOutput(windows=self._shard.take_windows())
-        spent = timedelta(seconds=time.perf_counter() - began)
-        self._pause = max(_WINDOWS_EVERY, spent * self._of * _WINDOWS_SHARE)
+        spent = timedelta(seconds=time.thread_time() - began)
+        self._pause = min(max(_WINDOWS_EVERY, spent * self._of * _WINDOWS_SHARE), _WINDOWS_AT_LATEST)
         return [output], StatefulBatchLogic.RETAIN
 
     @override
@@ -220,6 +220,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
 
 _WINDOWS_EVERY = timedelta(milliseconds=300)
+_WINDOWS_AT_LATEST = timedelta(seconds=15)  # somebody looks at them
 _WINDOWS_SHARE = 40  # of the flow's time, one part in so many goes into taking windows; to write them costs some more
 
 
@@ -280,7 +281,7 @@ def default_rule(step_id: str, up: Stream[pl.DataFrame], min_drop_percent: float
     """Alerts of the default rule, a drop of at least so many percent, where no rule of people's is active."""
 
     def fired(rows: pl.DataFrame) -> pl.DataFrame | None:
-        if "default_rule" in rows.columns:
+        if not rows["default_rule"].all():
             rows = rows.filter("default_rule")
         drops = alert_rows.price_drops(rows, min_drop_percent)
         return drops if drops.height else None

@@ -26,7 +26,7 @@ import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from analytics.lake import LAKE_COLUMNS, Name, current_files
-from analytics.schema import MONEY, split_id, with_units
+from analytics.schema import MONEY, OFFSET_BITS, split_id, with_units
 from sinks.writer import Writer
 
 _MOST_ROWS = 500_000
@@ -34,7 +34,6 @@ _JOINED_BYTES = 8 << 20  # joining holds all rows in memory, some 350,000, and s
 _MERGE_AT, _SOME = 16, 4
 _SYNCS = 4
 _GATHER = 16  # so many frames of a partition become one
-_OFFSET_BITS = 40
 _ROW_GROUP = 16_384  # of a joined file: a few events, so that one event's rows are found by the groups' statistics
 
 
@@ -164,13 +163,13 @@ class LakeWriter:
         for frame in frames:
             if frame.height:
                 ends: Any = (frame["id"].min(), frame["id"].max())
-                one = ends[0] >> _OFFSET_BITS == ends[1] >> _OFFSET_BITS  # as the flow's batches all are
+                one = ends[0] >> OFFSET_BITS == ends[1] >> OFFSET_BITS  # as the flow's batches all are
                 for part in [frame] if one else _by_partition(frame):
                     self._gather(part)
             self.waiting += frame.height
 
     def _gather(self, frame: pl.DataFrame) -> None:
-        frames = self._frames.setdefault(frame["id"][0] >> _OFFSET_BITS, [])
+        frames = self._frames.setdefault(frame["id"][0] >> OFFSET_BITS, [])
         frames.append(frame)
         if len(frames) >= _GATHER:  # now, and not while a barrier waits
             frames[:] = [pl.concat(frames, rechunk=True)]
@@ -190,7 +189,7 @@ class LakeWriter:
                 stream, partition, first = split_id(part["id"][0])
                 key = (day, stream, partition)
                 if first <= (before := self._durable.get(key, -1)):
-                    part = part.filter(part["id"] > (number << _OFFSET_BITS) + before)
+                    part = part.filter(part["id"] > (number << OFFSET_BITS) + before)
                 if part.height:
                     name = Name(stream, partition, split_id(part["id"][0])[2], split_id(part["id"][-1])[2])
                     written.append(self._put(self._directory / day, name, with_units(part, *MONEY)[LAKE_COLUMNS]))
@@ -302,7 +301,7 @@ def _publish(files: list[_Aside]) -> None:
 
 
 def _by_partition(rows: pl.DataFrame) -> list[pl.DataFrame]:
-    named = rows.with_columns(of=pl.col("id") // 2**_OFFSET_BITS)
+    named = rows.with_columns(of=pl.col("id") // 2**OFFSET_BITS)
     return named.partition_by("of", include_key=False, maintain_order=True)
 
 

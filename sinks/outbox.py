@@ -19,8 +19,8 @@ from sinks.words import Alert
 MOST = 5000
 """Alerts taken at once; together they make one digest."""
 
-ATTEMPTS = 100
-"""So often an alert is tried; with pauses of up to five minutes that is most of a working day."""
+ATTEMPTS = 500
+"""So often an alert is tried. With pauses of up to five minutes that is more than a day: as a rule it is too old before."""
 
 _PATH = 24  # recent prices that are shown
 _LOOKED_AT = 1000  # changes of an event among which those of the listing are looked for

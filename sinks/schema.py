@@ -85,7 +85,7 @@ def main() -> int:
     settings = configuration.load()
     try:
         applied = migrate(settings.postgres_dsn)
-    except (SchemaConflict, psycopg.OperationalError) as error:
+    except (SchemaConflict, psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
         print(f"{settings.postgres_host}:{settings.postgres_port}/{settings.postgres_db}: {error}", file=sys.stderr)
         return 1
     print(f"applied {', '.join(applied)}" if applied else "the schema is up to date")

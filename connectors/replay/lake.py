@@ -16,7 +16,7 @@ import msgspec
 import polars as pl
 
 from analytics import lake
-from analytics.schema import MICROS, PRICE_SCHEMA
+from analytics.schema import MICROS, OFFSET_BITS, PRICE_SCHEMA
 from connectors.replay.records import Position, Record
 from connectors.replay.skips import Skips
 
@@ -87,10 +87,10 @@ class LakeRange:
         if not paths or not bounds:
             return pl.LazyFrame(schema=PRICE_SCHEMA)
         parts = [tuple(map(int, part.split("-"))) for part in bounds]
-        newest = (pl.col("id") // 2**40).replace_strict(
+        newest = (pl.col("id") // 2**OFFSET_BITS).replace_strict(
             [stream << 12 | partition for stream, partition in parts], list(bounds.values()), default=-1
         )
-        wanted = [pl.col("id") % 2**40 <= newest]
+        wanted = [pl.col("id") % 2**OFFSET_BITS <= newest]
         wanted += [pl.col("timestamp") >= first for first in (self.since, since) if first]
         wanted += [pl.col("timestamp") < end for end in (self.until, until) if end]
         if self.events:

@@ -14,7 +14,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'conscope_dashboard') THEN
         RETURN;
     END IF;
-    IF NOT pg_has_role('conscope_dashboard', 'MEMBER') THEN
+    -- Who makes a role is a member that may not take it, since Postgres 16.
+    IF NOT pg_has_role('conscope_dashboard',
+                       CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
         GRANT conscope_dashboard TO CURRENT_USER;
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO conscope_dashboard', current_schema);

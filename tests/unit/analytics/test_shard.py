@@ -12,7 +12,7 @@ import pytest
 
 from analytics.rows import Rows
 from analytics.schema import split_id
-from analytics.shard import Description, Shard, ShardBatch, ShardOutput, route
+from analytics.shard import Description, Shard, ShardBatch, ShardOutput, join, route
 from tests.support.logs import LATENESS, NOON, RELEASE_AFTER, at, event, frame, micros
 
 T = micros(NOON)
@@ -61,6 +61,18 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 def test_keyed_rows_are_compared_at_once(run: Run) -> None:
     assert run.feed(event(price=10), event(price=9), keyed=True) == [(0, None, 10), (1, 10, 9)]
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_joined_frame_says_where_the_default_rule_holds_whether_there_was_ever_a_rule_or_not(ruled: bool) -> None:
+    """Sinks concatenate the frames of many batches: one that comes before the first rule must look like one after it."""
+    run = Run()
+    rows = frame(event(price=10), event(price=9), keyed=True)
+    told = ((rows["id"][1], False),) if ruled else ()
+    batch = ShardBatch(0, 1, T, None, Rows(rows), (), told)
+    joined = join(run.shard.step(batch).compared)
+    assert joined is not None
+    assert joined["default_rule"].to_list() == [True, not ruled]
 
 
 def test_unkeyed_rows_wait_until_the_watermark_of_all_partitions_has_passed_them(run: Run) -> None:

@@ -14,6 +14,7 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.operators.windowing import EventClock, TumblingWindower
 from bytewax.testing import TestingSink, TestingSource, run_main
+from msgspec import msgpack
 
 from analytics.clock import NEVER, SharedClock
 from analytics.rows import Rows
@@ -271,6 +272,21 @@ def test_snapshots_share_nothing_with_the_live_state() -> None:
     again = Windows.load(dumped, NEVER)
     again.add(Rows(frame(event(price=30))))
     assert minute_of(again.take(NEVER))[0].observations == 2
+
+
+def test_a_snapshot_keeps_two_sums_of_one_minute_that_was_dropped() -> None:
+    """A partition that slept through a minute brings it once more: of a listing that is remembered, and of another."""
+    run = Run(partitions=2)
+    run.add(event(price=10, listing_id="known"))
+    run.reach(120, partition=1)
+    run.reach(120)
+    rows = frame(event(price=20, listing_id="known"), event(price=30, listing_id="new"), part=1)
+    run.windows.expect(rows["event_id"].to_list(), 1)
+    run.windows.add(Rows(rows))
+    again = Windows.load(msgpack.decode(msgpack.encode(run.windows.dump())), run.clock.watermark)
+    taken, restored = (sorted(windows.take(run.clock.watermark)) for windows in (run.windows, again))
+    assert taken == restored
+    assert {w.observations for w in taken if w.seconds > 60} >= {3}, "the hour has all three"
 
 
 def test_lateness_is_left_to_the_clock() -> None:

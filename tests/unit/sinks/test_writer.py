@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -220,8 +221,11 @@ def test_a_writer_tells_how_long_it_took_and_since_when_all_is_durable(
     assert timings()["test-writer"] == (None, pytest.approx(4.0)), "nothing was written since, and the barrier stands"
 
 
-def test_a_barrier_lets_the_other_writers_begin(writers: list[Writer[int]], record: Recorder) -> None:
+def test_a_barrier_lets_the_other_writers_begin(
+    writers: list[Writer[int]], record: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sinks are asked one after the other, and the slowest should not begin when all the others are done."""
+    monkeypatch.setattr("sinks.writer.time", SimpleNamespace(monotonic=lambda: 100.0))  # all of it within a second
     other = Recorder()
     first = make(writers, record)
     writers.append(second := Writer("second", other))

@@ -1,6 +1,7 @@
 """ConScope's settings: the only place that reads the environment.
 
-Values come from environment variables or a `.env` file in the working directory. Secrets are masked when printed.
+Values come from environment variables or a `.env` file in the working directory; a variable goes before the file, an empty
+one, too: it leaves the default. Secrets are masked when printed.
 Any librdkafka setting can be passed through as `LIBRDKAFKA_<NAME>`, dots written as underscores:
 `LIBRDKAFKA_SASL_MECHANISM=PLAIN` becomes `sasl.mechanism=PLAIN`. What a feed's file names `${FEED_…}` is such a variable.
 """
@@ -10,10 +11,11 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 ClientConfig = dict[str, str | int | float | bool]
 """librdkafka settings, as every client takes them."""
@@ -118,6 +120,23 @@ class Settings(BaseSettings):
     )  # fmt: skip
     dash_password: SecretStr | None = Field(None, description="The password that the dashboard asks for; a secret")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[Any, ...]:
+        """What is read, the first before the others."""
+
+        def the_file() -> dict[str, Any]:
+            blank = {name.lower() for name, value in os.environ.items() if not value}
+            return {name: value for name, value in dotenv_settings().items() if name.lower() not in blank}
+
+        return init_settings, env_settings, the_file
+
     @property
     def postgres_dsn(self) -> str:
         """A libpq connection string; holds the password, so never print it."""
@@ -150,7 +169,7 @@ class Settings(BaseSettings):
 
     def feed_secret(self, name: str) -> str | None:
         """The value of the variable `name`, which starts with FEED_, as a feed's file asks for it; None when unset."""
-        return (os.environ.get(name) or dotenv_values(".env").get(name)) if name.startswith(_FEED) else None
+        return _given(_FEED).get(name[len(_FEED) :].lower()) if name.startswith(_FEED) else None
 
 
 def _given(prefix: str) -> dict[str, str]:

@@ -7,31 +7,31 @@ Ends with tables in Markdown, as they stand in docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
-from bench import job, latency, limits, rivals
+from bench import curves, job, latency, limits, rivals
 from bench.services import Services, environment, services
-from tests.support.pipeline import make_topics
 
 WHAT = ("throughput", "latency", "sustained", "curves")
 
 
 def throughput(on: Services, chosen: argparse.Namespace) -> list[str]:
     """The full job, several runs over one topic, beside rivals and limits on the same topic."""
-    prefix, topic = make_topics(on.kafka.bootstrap, "bench")
-    job.produce(on.kafka, topic, chosen.messages, chosen.listings)
+    filled = job.fill(on.kafka, "bench", chosen.messages, chosen.listings)
     runs = []
-    for number in range(chosen.runs):
-        runs.append(one := job.run(on, prefix, f"run-{number}", chosen.batch))
+    for _ in range(chosen.runs):
+        runs.append(one := job.run(on, filled, chosen.batch))
         print(f"  {one.rate:>9,.0f} events/s, peak memory {one.peak:.0f} MB, oracle equal", flush=True)
     lines = ["| run | events/s | flow | Postgres | broker | peak memory |", "|---|---|---|---|---|---|"]
     for number, one in enumerate(runs, 1):
         lines.append(f"| {number} | {one.rate:,.0f} | {_costs(one)} | {one.peak:.0f} MB |")
     middle = statistics.median(one.rate for one in runs)
     lines += [f"| **median** | **{middle:,.0f}** | | | | |", "", "Costs are microseconds of CPU an event."]
-    return lines + _beside(on, topic, middle, chosen)
+    return lines + _beside(on, filled.topic, middle, chosen)
 
 
 def _beside(on: Services, topic: str, ours: float, chosen: argparse.Namespace) -> list[str]:
@@ -83,20 +83,20 @@ def sustained(on: Services, chosen: argparse.Namespace) -> list[str]:
     return lines
 
 
-def curves(on: Services, chosen: argparse.Namespace) -> list[str]:
-    """Events/s against listings, and against the size of batches."""
-    lines = [
-        "| listings | batch | events/s | flow | Postgres | broker | peak memory |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    points = [(listings, chosen.batch) for listings in (1_000, 20_000, 200_000, 1_000_000)]
-    for listings, batch in [*points, *((20_000, batch) for batch in (100, 500, 2000))]:
-        prefix, topic = make_topics(on.kafka.bootstrap, "curve")
-        job.produce(on.kafka, topic, max(chosen.messages, 2 * listings), listings)
-        one = job.run(on, prefix, f"curve-{listings}-{batch}", batch)
-        print(f"  {listings:,} listings, batches of {batch:,}: {one.rate:,.0f} events/s", flush=True)
-        lines.append(f"| {listings:,} | {batch:,} | {one.rate:,.0f} | {_costs(one)} | {one.peak:.0f} MB |")
-    return lines
+def grown(on: Services, chosen: argparse.Namespace) -> list[str]:
+    """Events/s, memory and the way back after a kill over what may grow; kept in a file from which a chart is drawn."""
+    points: list[curves.Point] = []
+    try:
+        points.extend(curves.measure(on, chosen.messages, chosen.listings, chosen.batch))
+    finally:
+        if chosen.save and points:
+            saved = {"measured": _measured(), "points": [point._asdict() for point in points]}
+            chosen.save.write_text(json.dumps(saved, indent=1) + "\n")
+    return curves.table(points)
+
+
+def _measured() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}, {environment()}"
 
 
 def main() -> int:
@@ -117,9 +117,10 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=60, help="of each latency run")
     parser.add_argument("--rules", type=int, default=0, help="people's rules in latency runs; 0: the default rule")
+    parser.add_argument("--save", type=Path, help="where the curves go as JSON; python -m bench.chart draws them")
     chosen = parser.parse_args()
-    told = [f"{datetime.now(UTC):%Y-%m-%d}, {environment()}"]
-    measure = {"throughput": throughput, "latency": latencies, "sustained": sustained, "curves": curves}
+    told = [_measured()]
+    measure = {"throughput": throughput, "latency": latencies, "sustained": sustained, "curves": grown}
     with services() as on:
         for what in chosen.what:
             print(what)

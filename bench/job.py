@@ -1,21 +1,42 @@
-"""The full job over a topic that is there already: events/s, what each process costs, and memory."""
+"""The full job over a topic that is there already: events/s, what each process costs, memory, and the way back."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import polars as pl
 import psycopg
 from confluent_kafka import Producer
 
-from bench.services import Services, cpu_seconds
+from analytics.decode import decode_values
+from analytics.schema import MICROS
+from bench.services import Services, committed, cpu_seconds
 from connectors.market import Market
+from local.postgres import free_port
 from tests.conftest import new_database
 from tests.support.kafka import Kafka
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, make_topics
 
 EPOCH_SECONDS = 10
+
+
+class Filled(NamedTuple):
+    """Topics under a prefix, the raw one filled.
+
+    Args:
+        prefix: of the topics' names.
+        topic: the raw one.
+        first: (key, value) of its first message.
+        lows: each event's lowest all-in price in dollars when all listings were looked at first.
+    """
+
+    prefix: str
+    topic: str
+    first: tuple[bytes, bytes]
+    lows: dict[str, float]
 
 
 class Run(NamedTuple):
@@ -23,24 +44,33 @@ class Run(NamedTuple):
 
     Args:
         rate: events/s from the first commit in Postgres to the last.
-        cpu: microseconds an event, by process, over the same time.
-        peak: most memory of the flow, in MB.
+        cpu: microseconds an event, by kind of process, over the same time.
+        peak: most memory of a flow's process, in MB.
+        back: seconds from a SIGKILL to the first commit of the flow that is started at once; if it was asked for.
     """
 
     rate: float
     cpu: dict[str, float]
     peak: float
+    back: float | None = None
 
 
-def produce(kafka: Kafka, topic: str, messages: int, listings: int) -> None:
-    """Fill a topic with market observations, each listing in turn: the last ones before now, 20,000 a second."""
+def fill(kafka: Kafka, name: str, messages: int, listings: int, partitions: int = 0) -> Filled:
+    """Topics of their own, with market observations, each listing in turn: the last ones before now, 20,000 a second.
+
+    `partitions`: of the raw one, when they shall be more than the contract's.
+    """
+    prefix, topic = make_topics(kafka.bootstrap, name, partitions)
     producer = Producer(
         {"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "compression.type": "lz4", "enable.idempotence": True}
     )
     gap = 50  # microseconds
     start = datetime.now(UTC) - timedelta(microseconds=gap * messages)
     market = Market(1, start, events=max(10, listings // 100), listings=listings)
+    look: list[tuple[bytes, bytes]] = []
     for number, (key, value) in enumerate(market.observe(market.start + gap * n for n in range(messages))):
+        if number < listings:
+            look.append((key, value))
         while True:
             try:
                 producer.produce(topic, value, key)
@@ -52,10 +82,33 @@ def produce(kafka: Kafka, topic: str, messages: int, listings: int) -> None:
             print(f"\r  filling the topic: {number:,} of {messages:,}", end="", flush=True)
     producer.flush(60)
     print(f"\r  filled the topic: {messages:,} messages, {listings:,} listings          ", flush=True)
+    return Filled(prefix, topic, look[0], _lows(value for _, value in look))
 
 
-def run(on: Services, prefix: str, name: str, batch: int) -> Run:
-    """Read the topic with this prefix from its start, to its end.
+def _lows(values: Iterable[bytes]) -> dict[str, float]:
+    rows = decode_values(values).rows.filter(pl.col("currency") == "USD")
+    lows = rows.group_by("event_id").agg(pl.col("total_price").min() / MICROS)
+    return dict(lows.sort("event_id").iter_rows())
+
+
+def make_rules(dsn: str, lows: dict[str, float], count: int) -> None:
+    """Targets on these events in turn, from far below their lowest price to just under it.
+
+    They take the default rule's place.
+    """
+    events = list(lows.items())
+    with (
+        psycopg.connect(dsn) as connection,
+        connection.cursor() as cursor,
+        cursor.copy("COPY alerts (event_id, target_price) FROM STDIN") as copy,
+    ):
+        for number in range(count):
+            event, low = events[number % len(events)]
+            copy.write_row((event, round(low * (0.3 + 0.69 * (number + 1) / count), 2)))
+
+
+def run(on: Services, filled: Filled, batch: int, *, rules: int = 0, processes: int = 1, back: bool = False) -> Run:
+    """Read the topic from its start, to its end, with so many of people's rules (0: the default rule).
 
     Raises:
         AssertionError: a table differs from the oracle's; such a run does not count.
@@ -63,23 +116,48 @@ def run(on: Services, prefix: str, name: str, batch: int) -> Run:
     with (
         new_database(on.postgres) as database,
         Pipeline(
-            on.kafka.bootstrap, prefix, database.environment, database.dsn, on.folder / name, BATCH_SIZE=batch
+            on.kafka.bootstrap, filled.prefix, database.environment, database.dsn,
+            on.folder / f"run-{time.time_ns():x}", BATCH_SIZE=batch,
         ) as pipeline,
-    ):
-        flow = pipeline.start(recovery=1, interval=EPOCH_SECONDS).process.pid
+    ):  # fmt: skip
+        if rules:
+            make_rules(database.dsn, filled.lows, rules)
+        flows = _start(pipeline, processes)
         while not pipeline.progress():
             time.sleep(0.05)
-        before, began = cpu_seconds(flow), sum(pipeline.progress().values())
+        before, began = cpu_seconds(flows), sum(pipeline.progress().values())
         pipeline.await_caught_up(900)
-        spent, read = cpu_seconds(flow), sum(pipeline.progress().values()) - began
+        spent, read = cpu_seconds(flows), sum(pipeline.progress().values()) - began
         pipeline.settle()
         peak = pipeline.peak_memory() / 2**20
+        seconds = _come_back(on.kafka, filled, pipeline) if back else None
         pipeline.drain()
         pipeline.check()
-        with psycopg.connect(database.dsn) as connection:
-            row = connection.execute(
-                "WITH commits AS (SELECT pg_xact_commit_timestamp(xmin) AS t FROM price_history) SELECT count(*) "
-                "FILTER (WHERE t > (SELECT min(t) FROM commits)) / extract(epoch FROM max(t) - min(t)) FROM commits"
-            ).fetchone()
-    assert row is not None
-    return Run(float(row[0]), {kind: (spent[kind] - before[kind]) / read * 1e6 for kind in spent}, peak)
+        _, rate, _ = committed(database.dsn)
+    return Run(rate, {kind: (spent[kind] - before[kind]) / read * 1e6 for kind in spent}, peak, seconds)
+
+
+def _start(pipeline: Pipeline, processes: int) -> set[int]:
+    addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(processes))
+    shape = [("-i", str(number), "-a", addresses) for number in range(processes)] if processes > 1 else [()]
+    return {
+        pipeline.start(*arguments, recovery=processes, interval=EPOCH_SECONDS, name=f"flow-{number}").process.pid
+        for number, arguments in enumerate(shape)
+    }
+
+
+def _come_back(kafka: Kafka, filled: Filled, pipeline: Pipeline) -> float:
+    """Seconds from a SIGKILL to the first commit of the flow that is started then; its last epoch is in the store."""
+    time.sleep(EPOCH_SECONDS + 2)
+    pipeline.flows[-1].kill()
+    began, known = time.monotonic(), pipeline.progress()
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    key, value = filled.first
+    producer.produce(filled.topic, value, key)
+    _start(pipeline, 1)
+    producer.flush(30)
+    while pipeline.progress() == known:
+        flow = pipeline.flows[-1]
+        assert flow.running, f"the flow ended by itself:\n{flow.tail(30)}"
+        time.sleep(0.02)
+    return time.monotonic() - began

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psycopg
 from confluent_kafka import Producer
 
-from bench.job import EPOCH_SECONDS
+from bench.job import EPOCH_SECONDS, make_rules
 from bench.services import Services
 from connectors.market import Market
 from local.discord_stub import DiscordStub
@@ -57,18 +57,6 @@ class Latency(NamedTuple):
     lag: list[int]
 
 
-def make_rules(dsn: str, count: int) -> None:
-    """Targets on all events, from far below their lowest price to just under it; they take the default rule's place."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute(
-            "WITH e AS (SELECT event_id, min(total_price) AS low, (row_number() OVER ())::int - 1 AS n, "
-            "(count(*) OVER ())::int AS of FROM price_history WHERE currency = 'USD' GROUP BY event_id) "
-            "INSERT INTO alerts (event_id, target_price) SELECT event_id, round((low * (0.3 + 0.69 * x / %(n)s))::numeric, 2) "
-            "FROM generate_series(1, %(n)s) x JOIN e ON e.n = x %% e.of",
-            {"n": count},
-        )
-
-
 def measure(on: Services, rate: float, seconds: float, rules: int, listings: int = 5000) -> Latency:
     """Publish at `rate` for `seconds` after a warm-up, with so many of people's rules (0: the default rule).
 
@@ -94,7 +82,7 @@ def measure(on: Services, rate: float, seconds: float, rules: int, listings: int
         pipeline.await_caught_up()
         time.sleep(3)
         if rules:
-            make_rules(database.dsn, rules)
+            make_rules(database.dsn, _lows(database.dsn), rules)
             time.sleep(5)
         memory, lag = [], []
         dice = random.Random(3)
@@ -139,3 +127,12 @@ def measure(on: Services, rate: float, seconds: float, rules: int, listings: int
     print(f"\r  {rate:,.0f}/s, {rules:,} rules: publish -> Postgres {committed}")
     print(f"  {'':8} publish -> Discord {posted if (posted := Spread.of(posts)) else 'too few'}", flush=True)
     return Latency(committed, posted, memory, lag)
+
+
+def _lows(dsn: str) -> dict[str, float]:
+    with psycopg.connect(dsn) as connection:
+        return dict(
+            connection.execute(
+                "SELECT event_id, min(total_price)::float FROM price_history WHERE currency = 'USD' GROUP BY event_id"
+            ).fetchall()
+        )

@@ -24,7 +24,7 @@ from quixstreams.sinks import BatchingSink, SinkBatch
 
 MINUTE = 60_000
 SIZES = {"minute": MINUTE, "hour": 60 * MINUTE, "day": 24 * 60 * MINUTE}
-GRACE_MS = 5000  # as the bench's ALLOWED_LATENESS_SECONDS
+GRACE_MS = 2000  # as the bench's ALLOWED_LATENESS_SECONDS
 
 HISTORY = (
     "event_id", "source", "section", "row", "seat", "price", "fees", "total_price", "currency", "quantity", "timestamp",

@@ -26,6 +26,7 @@ from confluent_kafka.cimpl import NewTopic
 from analytics.decode import decode
 from analytics.schema import MICROS
 from bench import reading
+from bench.services import committed
 from local.postgres import EmbeddedPostgres
 from local.processes import ROOT, die_with_parent
 from sinks import schema
@@ -130,7 +131,7 @@ def _run(
                          "stream": _STREAM, "limit": min(limit or all_of_it, all_of_it)}  # fmt: skip
             told = _job(python, f"rival_{kind}.py", arguments, database.dsn)
             ends = {int(partition): end for partition, end in told["offsets"].items()}
-            messages, (rows, rate, seconds) = told["messages"], _committed(database.dsn)
+            messages, (rows, rate, seconds) = told["messages"], committed(database.dsn)
             there = written(database.dsn, sum(log_ends(bootstrap, processed).values()))
             equal = there == expected(bootstrap, topic, ends, windows=windows)
     finally:
@@ -181,21 +182,6 @@ def expected(bootstrap: str, topic: str, ends: dict[int, int], *, windows: bool)
         of_listings = int((frame["level"] == "listing").sum())
         observations += _SIZES * (frame.height + of_listings)
     return Written(rows, Decimal(total) / MICROS, rows, observations if windows else 0)
-
-
-def _committed(dsn: str) -> tuple[int, float, float]:
-    """(rows, rows/s after the first commit, seconds from the first commit to the last)."""
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            "WITH commits AS (SELECT pg_xact_commit_timestamp(xmin) AS t FROM price_history) "
-            "SELECT count(*), count(*) FILTER (WHERE t > (SELECT min(t) FROM commits)), "
-            "extract(epoch FROM max(t) - min(t))::float8 FROM commits"
-        ).fetchone()
-    assert row is not None
-    rows, later, seconds = row
-    if not seconds:
-        raise RuntimeError(f"all {rows:,} rows came in one commit: too few to tell a rate")
-    return rows, later / seconds, seconds
 
 
 def _forget(admin: AdminClient, group: str) -> None:

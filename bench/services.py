@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
+
 from local.postgres import EmbeddedPostgres
 from tests.support.kafka import Kafka, make_kafka
 
@@ -35,8 +37,8 @@ def services() -> Iterator[Services]:
         yield Services(kafka, stack.enter_context(EmbeddedPostgres(track_commit_timestamp="on")), folder)
 
 
-def cpu_seconds(flow: int) -> dict[str, float]:
-    """CPU seconds so far (Linux) of the flow, given its process id, and of all of this machine's brokers and Postgres."""
+def cpu_seconds(flows: set[int]) -> dict[str, float]:
+    """CPU seconds so far (Linux) of the flow, given its process ids, and of all of this machine's brokers and Postgres."""
     found = {"flow": 0.0, "Postgres": 0.0, "broker": 0.0}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -47,7 +49,7 @@ def cpu_seconds(flow: int) -> dict[str, float]:
         except OSError:
             continue  # it has ended meanwhile
         kind = (
-            "flow" if int(folder.name) == flow
+            "flow" if int(folder.name) in flows
             else "Postgres" if command.startswith("postgres:")
             else "broker" if "kafka.Kafka" in command
             else None
@@ -55,6 +57,21 @@ def cpu_seconds(flow: int) -> dict[str, float]:
         if kind is not None:
             found[kind] += (int(fields[11]) + int(fields[12])) / _TICKS
     return found
+
+
+def committed(dsn: str) -> tuple[int, float, float]:
+    """(rows, rows/s after the first commit, seconds from the first commit to the last)."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "WITH commits AS (SELECT pg_xact_commit_timestamp(xmin) AS t FROM price_history) "
+            "SELECT count(*), count(*) FILTER (WHERE t > (SELECT min(t) FROM commits)), "
+            "extract(epoch FROM max(t) - min(t))::float8 FROM commits"
+        ).fetchone()
+    assert row is not None
+    rows, later, seconds = row
+    if not seconds:
+        raise RuntimeError(f"all {rows:,} rows came in one commit: too few to tell a rate")
+    return rows, later / seconds, seconds
 
 
 def environment() -> str:

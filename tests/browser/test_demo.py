@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
+from dash_app.pages.event import ids
 from tests.browser.conftest import Watched, drag, leave, sent, take
 from tests.support.demo import demo
 
@@ -61,10 +62,16 @@ def _an_event_is_searched(page: Page, base: str) -> str:
     return name
 
 
+def _is_of_the_zoom(answer: Response) -> bool:
+    asked = answer.request.post_data_json if "_dash-update-component" in answer.url else {}
+    return ids.DRAWING in asked.get("output", "") and f"{ids.SPAN}.data" in asked["changedPropIds"]
+
+
 def _its_chart_keeps_its_zoom_while_prices_come(page: Page) -> None:
     expect(page.locator("#price-chart .scatterlayer .trace").first).to_be_attached(timeout=_PATIENCE)
-    drag(page, "#price-chart", (0.4, 60), (0.95, 200))
-    page.wait_for_timeout(1500)  # what the zoom itself asks for
+    with page.expect_response(_is_of_the_zoom):  # what the zoom itself asks for
+        drag(page, "#price-chart", (0.4, 60), (0.95, 200))
+    page.wait_for_timeout(500)  # in which it is drawn
     zoomed, drawn = page.evaluate(_RANGE), page.evaluate(_DRAWN)
     page.wait_for_function(f"drawn => ({_DRAWN})() !== drawn", arg=drawn, timeout=_PATIENCE)
     assert page.evaluate(_RANGE) == zoomed, "new prices moved the chart"

@@ -38,8 +38,8 @@ class Demo:
             time.sleep(0.1)
         return found[1]
 
-    def end(self, patience: float = 60) -> int:
-        """Wait for its end; gives the status."""
+    def end(self, patience: float = 150) -> int:
+        """Wait for its end, for as long as its processes have to end one after the other; gives the status."""
         return self.process.wait(patience)
 
 

@@ -14,20 +14,28 @@ from types import TracebackType
 import psycopg
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from connectors import topics
 from local.processes import Child
 from oracle.compare import Oracle, Result, report
 from oracle.log import read
 
-LATENESS = 5.0
+LATENESS = 2.0
 
 
-def make_topics(bootstrap: str, name: str) -> tuple[str, str]:
-    """The contract's topics under a prefix of their own: (the prefix, the name of the raw one)."""
+def make_topics(bootstrap: str, name: str, partitions: int = 0) -> tuple[str, str]:
+    """The contract's topics under a prefix of their own: (the prefix, the name of the raw one).
+
+    `partitions`: of the raw one, when they shall be more than the contract's.
+    """
     prefix = f"{name}_{uuid.uuid4().hex[:8]}_"
-    topics.ensure(AdminClient({"bootstrap.servers": bootstrap}), 1, lambda _: None, prefix)
-    return prefix, prefix + topics.RAW_PRICES
+    admin, raw = AdminClient({"bootstrap.servers": bootstrap}), prefix + topics.RAW_PRICES
+    if partitions:
+        (contract,) = (topic for topic in topics.CONTRACT if topic.name == topics.RAW_PRICES)
+        admin.create_topics([NewTopic(raw, partitions, 1, config=contract.settings)])[raw].result(30)
+    topics.ensure(admin, 1, lambda _: None, prefix)
+    return prefix, raw
 
 
 def log_ends(bootstrap: str, topic: str) -> dict[int, int]:
@@ -49,6 +57,12 @@ def _log_ends(bootstrap: str, topic: str) -> dict[int, int]:
         return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=15)[1] for p in partitions}
     finally:
         consumer.close()
+
+
+_WAITING = """
+SELECT (SELECT sum(accepted + quarantined) FROM pipeline_progress)
+    > (SELECT count(*) FROM price_history) + (SELECT count(*) FROM quarantine)
+"""
 
 
 class Pipeline:
@@ -129,9 +143,14 @@ class Pipeline:
             time.sleep(0.1)
 
     def settle(self, patience: float = 120) -> None:
-        """Wait until idle partitions have let the watermark pass the last prices: those without a key wait for it."""
+        """Wait until idle partitions have let the watermark pass the last prices: those without a key wait for it.
+
+        What is still missing when that must long have happened is for the oracle to say.
+        """
         self.await_caught_up(patience)
-        time.sleep(LATENESS + 4)
+        deadline = time.monotonic() + LATENESS + 4
+        while self.scalar(_WAITING) and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def drain(self, patience: float = 30.0) -> None:
         """Stop every flow with SIGTERM and see that each ends with a snapshot and status 0."""

@@ -98,7 +98,7 @@ class _Windows:
 
     def __init__(self, sink: PostgresSink) -> None:
         self.database = Database(sink.dsn, sink.retry_seconds)
-        self.writer: Writer[list[Window]] = Writer("postgres-windows", self._write)
+        self.writer: Writer[list[Window]] = Writer("postgres/windows", self._write)
         self._newest: dict[tuple[Any, ...], Window] = {}
         self._last = 0.0
 

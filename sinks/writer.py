@@ -38,14 +38,21 @@ _TIMES: dict[str, _Times] = {}
 
 
 def timings() -> dict[str, Timing]:
-    """The timings of this process' writers, by name. Two clock readings for each of a writer's turns, no more."""
-    found, now = {}, time.monotonic()
+    """The timings of this process' writers, by name, those of `postgres/…` as one with `postgres`."""
+    found: dict[str, Timing] = {}
+    now = time.monotonic()
     for name, times in list(_TIMES.items()):
         longest, times.longest = times.longest, -1.0
-        found[name] = Timing(
-            None if longest < 0 else longest, None if times.barrier is None else max(now - times.barrier, 0.0)
-        )
+        one = Timing(None if longest < 0 else longest, None if times.barrier is None else max(now - times.barrier, 0.0))
+        of = name.partition("/")[0]
+        found[of] = one if of not in found else _slower(found[of], one)
     return found
+
+
+def _slower(one: Timing, other: Timing) -> Timing:
+    written = [timing.longest for timing in (one, other) if timing.longest is not None]
+    since = [timing.since_barrier for timing in (one, other) if timing.since_barrier is not None]
+    return Timing(max(written, default=None), max(since) if len(since) == 2 else None)
 
 
 _WRITERS: WeakSet[Writer[Any]] = WeakSet()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sinks.writer import Writer, timings
+from sinks.writer import Writer, _Times, timings
 
 PATIENCE = 10.0
 
@@ -219,6 +219,15 @@ def test_a_writer_tells_how_long_it_took_and_since_when_all_is_durable(
     assert since == 0
     seconds["now"] = 104.7
     assert timings()["test-writer"] == (None, pytest.approx(4.0)), "nothing was written since, and the barrier stands"
+
+
+def test_writers_of_one_sink_are_told_as_one_by_what_is_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"postgres": _Times(0.2, 95.0), "postgres/windows": _Times(0.7, 97.0), "kafka": _Times()}
+    monkeypatch.setattr("sinks.writer._TIMES", times)
+    monkeypatch.setattr("sinks.writer.time", SimpleNamespace(monotonic=lambda: 100.0))
+    assert timings() == {"postgres": (0.7, 5.0), "kafka": (None, None)}
+    times["postgres/windows"].barrier = None
+    assert timings()["postgres"] == (None, None), "nothing was written since, and one has had no barrier yet"
 
 
 def test_a_barrier_lets_the_other_writers_begin(

@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from chaos.crash import POINTS
-from chaos.ground import Ground, Run
+from chaos.ground import CannotPlayError, Ground, Run
 from chaos.proxy import Proxy
 from local.postgres import free_port
 from tests.support.kafka import JavaKafka, jars
@@ -409,11 +409,11 @@ def _small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """A file system of its own of that size; needs root.
 
     Raises:
-        PermissionError: this process may not mount.
+        CannotPlayError: this process may not mount.
     """
     folder.mkdir()
     if os.geteuid() or shutil.which("mount") is None:
-        raise PermissionError("a small disk needs root: it is a tmpfs that is mounted")
+        raise CannotPlayError("a small disk needs root: it is a tmpfs that is mounted")
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
     try:
         yield folder

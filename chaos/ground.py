@@ -24,6 +24,10 @@ from tests.support.load import Stream
 from tests.support.pipeline import Pipeline, make_topics
 
 
+class CannotPlayError(Exception):
+    """A fault needs what is not here; the message says what."""
+
+
 @dataclass
 class Ground:
     """A broker and a Postgres that many runs share. What a run breaks in them it mends."""

@@ -282,7 +282,13 @@ def _java_version() -> int | None:
 
 
 def jars() -> Path:
-    """The folder of the broker's jars; downloaded once, by whoever comes first."""
+    """The folder of the broker's jars; downloaded once, by whoever comes first.
+
+    Raises:
+        NoKafkaError: they are not to be had.
+    """
+    if shutil.which("mvn") is None:
+        raise NoKafkaError("there is no Maven, which fetches Kafka")
     libs = _CACHE / VERSION / "libs"
     libs.parent.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "lock").open("w") as lock:

@@ -287,13 +287,13 @@ def jars() -> Path:
     Raises:
         NoKafkaError: they are not to be had.
     """
-    if shutil.which("mvn") is None:
-        raise NoKafkaError("there is no Maven, which fetches Kafka")
     libs = _CACHE / VERSION / "libs"
     libs.parent.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not libs.exists():
+            if shutil.which("mvn") is None:
+                raise NoKafkaError("there is no Maven, which fetches Kafka")
             fresh = Path(tempfile.mkdtemp(prefix="libs-", dir=libs.parent))
             own = tempfile.mkdtemp(prefix="maven-", dir=libs.parent)  # a local repository needs no home folder
             command = ["mvn", "-q", "-B", "-f", str(_POM), f"-Dmaven.repo.local={own}", "-DincludeScope=runtime"]

@@ -193,17 +193,23 @@ class Oracle:
         """`actual` against what `table` must hold."""
         columns = ", ".join(f"c{i}" for i in range(width))
         self._duck.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {self._as_text(table, width)}")
-        digest = hashlib.md5(usedforsecurity=False)
-        for row in self._fetched(f"SELECT * FROM actual ORDER BY {columns}"):
-            digest.update(repr(row).encode())
-        return Result(
-            table,
-            self.count("wanted"),
-            self.count("actual"),
-            digest.hexdigest(),
-            self._duck.execute(f"FROM wanted EXCEPT ALL FROM actual ORDER BY {columns} LIMIT 5").fetchall(),
-            self._duck.execute(f"FROM actual EXCEPT ALL FROM wanted ORDER BY {columns} LIMIT 5").fetchall(),
+        expected, actual = self._digest("wanted", columns), self._digest("actual", columns)
+        missing, extra = (
+            [] if expected == actual else self._duck.execute(f"{both} ORDER BY {columns} LIMIT 5").fetchall()
+            for both in ("FROM wanted EXCEPT ALL FROM actual", "FROM actual EXCEPT ALL FROM wanted")
         )
+        return Result(table, self.count("wanted"), self.count("actual"), actual, missing, extra)
+
+    def _digest(self, table: str, columns: str) -> str:
+        """What tells the rows of a table from any others, whatever their order: the sums of the halves of each row's md5.
+
+        Rows that are the same count as often as they are there. To sort many millions of rows first takes ten times as long.
+        """
+        row = f"to_json([{columns}])::VARCHAR"  # unlike a mere joining, it tells null from text, and where a text ends
+        sums = self._duck.execute(
+            f"SELECT coalesce(sum(md5_number_upper({row})), 0), coalesce(sum(md5_number_lower({row})), 0) FROM {table}"
+        ).fetchone()
+        return hashlib.md5(repr(sums).encode(), usedforsecurity=False).hexdigest()
 
 
 def _rules_in_force(connection: psycopg.Connection[tuple[object, ...]], stream: int) -> list[tuple[int, int]]:

@@ -25,6 +25,8 @@ import httpx
 sys.modules.setdefault("trio", None)  # type: ignore[arg-type] # or httpcore looks for it on the disk at each request
 _SOURCE = re.compile(r'(?:src|href)="/?((?:_dash-component-suites|assets)/[^"]+)"')
 _TICK = 1.5
+# What the page's own script passes on: the part that is answered, and the property that gets it.
+_PASSED_ON = {"event-told": ("event-news", "data")}
 # The rows of a grid, which the page's own script asks for: (what it shows the version of, where the rows are).
 _GRIDS = {
     "/": ("market-version", "/market/rows?sort=date&start=0&end=50&when=upcoming&zone=America/New_York"),
@@ -205,7 +207,7 @@ class Viewer:
 
     def _set(self, part: str, name: str, value: Any) -> set[str]:
         self._values.setdefault(part, {})[name] = value
-        return {f"{part}.{name}"}
+        return {f"{part}.{name}"} | (self._set(*_PASSED_ON[part], value) if part in _PASSED_ON else set())
 
     def _present(self, callback: _Callback) -> bool:
         return callback.parts <= self._values.keys()

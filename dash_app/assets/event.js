@@ -31,6 +31,11 @@
       return window.dash_clientside.no_update;
     },
 
+    // Sets the data of another part. Not as an output: then whatever needs that would wait for whatever this came from.
+    pass_on: function (data, name) {
+      window.dash_clientside.set_props(name, { data: data });
+    },
+
     // The stretch of time that is shown: a button's, or that of a zoom by hand; and the button that is pressed.
     span: function (button, moved, align, span) {
       const untouched = window.dash_clientside.no_update;

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from dash_app.pages.event import ids
 from tests.browser.conftest import Site, Watched, drag, leave, postgres_away
 
 pytestmark = pytest.mark.browser
@@ -231,3 +232,16 @@ def test_postgres_away_is_said_and_got_over(own_site: Site, watched: Watched) ->
     own_site.execute(_NEW_PRICE)
     expect(page.locator("#key-figures .lead .value")).to_have_text("$1.23")
     assert watched.problems == []
+
+
+def test_the_first_chart_does_not_wait_to_be_told_of_news(site: Site, watched: Watched) -> None:
+    """Or it would be the last thing to be seen on a busy machine."""
+    page = watched.page
+    asks = f'"output":"{ids.TOLD}.data"'
+    page.route(
+        "**/_dash-update-component", lambda way: None if asks in (way.request.post_data or "") else way.continue_()
+    )
+    page.goto(site.url + "event?event=concert_123")
+    expect(page.locator("#price-chart .scatterlayer .trace").first).to_be_attached()
+    expect(page.locator("#key-figures")).to_contain_text("Get-in price")
+    page.unroute_all(behavior="ignoreErrors")

@@ -51,7 +51,7 @@ def register(app: Dash, database: Database) -> None:
         return event_head(event.row(0, named=True), zone or "UTC") if event.height else no_update
 
     app.callback(
-        Output(here.NEWS, "data"),
+        Output(here.TOLD, "data"),
         Input(ids.PRICES, "data"),
         State(here.EVENT, "value"),  # not set off by a choice, or everything else would wait for this answer, too
         State(here.SCOPE, "value"),
@@ -71,6 +71,12 @@ def register(app: Dash, database: Database) -> None:
     for part in (here.EVENT, here.COMPARE):
         search.register(app, part)
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
+    in_browser(  # so that what is drawn when the page is opened does not wait to be told of news
+        ClientsideFunction("conscope", "pass_on"),
+        Input(here.TOLD, "data"),
+        State(here.NEWS, "id"),
+        prevent_initial_call=True,
+    )
     in_browser(  # there, because an answer may be on its way while somebody chooses
         ClientsideFunction("conscope", "begin"),
         Output(here.BEGUN, "data"),

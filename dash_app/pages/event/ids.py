@@ -2,6 +2,7 @@
 
 EVENT, EVENT_HEAD, FIRST, BEGUN = "event", "event-head", "event-first", "event-begun"
 NEWS = "event-news"  # changes when there is something new of what the page shows
+TOLD = "event-told"  # what is known of that, before it is passed on
 FIGURES = "key-figures"
 WINDOW, METRIC, BASIS, ALIGN = "window", "metric", "event-basis", "event-align"
 RANGE, SPAN = "event-range", "event-span"

@@ -41,6 +41,7 @@ def layout(view: View) -> Any:
     stores = [
         dcc.Store(id=here.FIRST),
         dcc.Store(id=here.NEWS),
+        dcc.Store(id=here.TOLD),
         dcc.Store(id=here.BEGUN),
         dcc.Store(id=here.DRAWING),
         dcc.Store(id=here.DRAWN),

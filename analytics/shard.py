@@ -288,8 +288,9 @@ def _default_rule(parts: list[Compared], height: int) -> pl.Series:
         return full(value=True, dtype=pl.Boolean, length=height)
     holds = [True] * height
     for part in parts:
-        for fact, holding in zip(part.rows.facts, part.default_rule or (), strict=part.default_rule is not None):
-            holds[fact[0]] = holding
+        if part.default_rule is not None:
+            for fact, holding in zip(part.rows.facts, part.default_rule, strict=True):
+                holds[fact[0]] = holding
     return pl.Series(holds, dtype=pl.Boolean)
 
 

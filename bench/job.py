@@ -16,6 +16,7 @@ from analytics.schema import MICROS
 from bench.services import Services, committed, cpu_seconds
 from connectors.market import Market
 from local.postgres import free_port
+from sinks.schema import migrate
 from tests.conftest import new_database
 from tests.support.kafka import Kafka
 from tests.support.pipeline import Pipeline, make_topics
@@ -121,6 +122,7 @@ def run(on: Services, filled: Filled, batch: int, *, rules: int = 0, processes: 
         ) as pipeline,
     ):  # fmt: skip
         if rules:
+            migrate(database.dsn)
             make_rules(database.dsn, filled.lows, rules)
         flows = _start(pipeline, processes)
         while not pipeline.progress():
@@ -130,10 +132,10 @@ def run(on: Services, filled: Filled, batch: int, *, rules: int = 0, processes: 
         spent, read = cpu_seconds(flows), sum(pipeline.progress().values()) - began
         pipeline.settle()
         peak = pipeline.peak_memory() / 2**20
+        _, rate, _ = committed(database.dsn)
         seconds = _come_back(on.kafka, filled, pipeline) if back else None
         pipeline.drain()
         pipeline.check()
-        _, rate, _ = committed(database.dsn)
     return Run(rate, {kind: (spent[kind] - before[kind]) / read * 1e6 for kind in spent}, peak, seconds)
 
 

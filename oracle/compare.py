@@ -203,7 +203,7 @@ class Oracle:
     def _digest(self, table: str, columns: str) -> str:
         """What tells the rows of a table from any others, whatever their order: the sums of the halves of each row's md5.
 
-        Rows that are the same count as often as they are there. To sort many millions of rows first takes ten times as long.
+        Rows that are the same count as often as they are there. Nothing is sorted (docs/decisions/0015).
         """
         row = f"to_json([{columns}])::VARCHAR"  # unlike a mere joining, it tells null from text, and where a text ends
         sums = self._duck.execute(

@@ -46,7 +46,7 @@ class Decoded:
     tombstones: int
 
 
-_TOGETHER = 10_000
+_TOGETHER = 5_000
 
 
 @operator

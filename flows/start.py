@@ -80,7 +80,7 @@ def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
     if not _run_by_bytewax():
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    _share_heaps()
+    _return_memory()
     sys.excepthook = last_words
     atexit.register(leave)
     check()
@@ -89,15 +89,19 @@ def under_bytewax_run(check: Callable[[], None] = lambda: None) -> None:
     stop_on_sigterm()
 
 
-def _share_heaps() -> None:
-    """Let all threads allocate from two heaps: glibc gives most of them one of their own, of which little is given back.
+def _return_memory() -> None:
+    """Let glibc give memory back. Elsewhere than on glibc there are no such knobs.
 
-    There are some forty (each partition's consumer has several), and their heaps held 70 MB that nothing used. Elsewhere
-    than on glibc there is no such knob.
+    All threads allocate from two heaps: most have one of their own by default, there are some forty (each partition's
+    consumer has several), and these held 70 MB that nothing used. What is large (librdkafka's answers) is mapped, and
+    unmapped when it is free: by default glibc learns to keep it in the heap, where another 30 to 50 MB stayed.
     """
-    arena_max = -8  # M_ARENA_MAX of malloc.h
+    trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # of malloc.h
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(arena_max, 2)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(arena_max, 2)
+        libc.mallopt(mmap_threshold, 128 << 10)
+        libc.mallopt(trim_threshold, 4 << 20)
 
 
 def last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

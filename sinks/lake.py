@@ -29,7 +29,7 @@ from analytics.lake import LAKE_COLUMNS, Name, current_files
 from analytics.schema import MONEY, OFFSET_BITS, split_id, with_units
 from sinks.writer import Writer
 
-_MOST_ROWS = 500_000
+_MOST_ROWS = 100_000  # in memory they take up to half a kilobyte each
 _JOINED_BYTES = 8 << 20  # joining holds all rows in memory, some 350,000, and sorts them
 _MERGE_AT, _SOME = 16, 4
 _SYNCS = 4

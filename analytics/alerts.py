@@ -907,11 +907,12 @@ def _span(rule: Rule, memory: Memory, now: int, ruling: Ruling, end: int) -> _Sp
     by_change = rule.condition in ("new_low", "deal") or rule.reference in ("previous", "median") or (
         rule.rearm == "lower"
     )  # fmt: skip
+    gone = rule.gone if rule.condition == "back" else _FAR
     if by_change:
-        return _Span(now - 1, now, wake, memory.state == "holding" or ruling.met or rule.condition == "deal")
+        return _Span(now - 1, now, wake, memory.state == "holding" or ruling.met or rule.condition == "deal", gone)
     bounds = [memory.lowest - 1] if memory.lowest is not None else []
     if rule.condition == "back":
-        return _Span(bounds[0] if bounds else -1, _FAR, wake, ruling.met, rule.gone)
+        return _Span(bounds[0] if bounds else -1, _FAR, wake, ruling.met, gone)
     # What will be compared at the next look: a new alert or a hold has moved it.
     threshold, _, _ = _threshold(rule, memory, _Look(now, now, 0, False, 0), None)
     for edge in (

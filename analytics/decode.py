@@ -306,7 +306,7 @@ def _row(given: dict[str, pl.Series]) -> pl.DataFrame:
             row[name] = _coalesce(row[name], given[other])
     for name in schema.MONEY:
         if name in given:
-            row[name] = (given[name] * schema.MICROS).round().cast(pl.Int64)
+            row[name] = _whole(given[name] * schema.MICROS)
     if row["total_price"].null_count():
         row["total_price"] = _coalesce(_coalesce(row["total_price"], row["price"] + row["fees"]), row["price"])
     for name, usual in (("currency", "USD"), ("level", "listing"), ("quantity", 1)):
@@ -319,6 +319,17 @@ def _row(given: dict[str, pl.Series]) -> pl.DataFrame:
     keys = schema.listing_keys(zip(*(row[name].to_list() for name in schema.LISTING), strict=True))
     row["listing"] = pl.Series(keys, dtype=pl.String)
     return pl.DataFrame([row[name].alias(name) for name in ROW_SCHEMA])
+
+
+def _whole(values: pl.Series) -> pl.Series:
+    """The nearest integers, of two as near the even one, of doubles below 2**51 in size, as prices in micros are.
+
+    Where a double has no bits left for fractions, addition rounds so by itself (IEEE 754): `Series.round` is a query.
+    """
+    return (values + _NO_FRACTIONS - _NO_FRACTIONS).cast(pl.Int64)
+
+
+_NO_FRACTIONS = 1.5 * 2**52
 
 
 def _coalesce(first: pl.Series, other: pl.Series) -> pl.Series:

@@ -72,7 +72,12 @@ def split_id(identity: int) -> tuple[int, int, int]:
 
 def full(value: object, dtype: pl.DataType | type[pl.DataType], length: int) -> pl.Series:
     """A column of one value."""
-    return pl.Series([value], dtype=dtype).new_from_index(0, length)
+    return _single(value, dtype).new_from_index(0, length)
+
+
+@cache
+def _single(value: object, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    return pl.Series([value], dtype=dtype)
 
 
 def with_units(frame: pl.DataFrame, *columns: str, of: int = MICROS) -> pl.DataFrame:
@@ -81,7 +86,15 @@ def with_units(frame: pl.DataFrame, *columns: str, of: int = MICROS) -> pl.DataF
     That price is what a thin batch costs, and an expression's is some twenty microseconds; a series' method costs two.
     """
     whole = full(float(of), pl.Float64, frame.height)
-    return frame.with_columns((frame[name].cast(pl.Float64) / whole).alias(name) for name in columns)
+    return replaced(frame, ((frame[name].cast(pl.Float64) / whole).alias(name) for name in columns))
+
+
+def replaced(frame: pl.DataFrame, columns: Iterable[pl.Series]) -> pl.DataFrame:
+    """The frame with these columns in place of those of their names: `with_columns`, which is a query, for a seventh."""
+    changed = frame.clone()
+    for column in columns:
+        changed.replace_column(changed.get_column_index(column.name), column)
+    return changed
 
 
 @cache

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 _BROKER_SECONDS = 15.0
 _WATCH_SECONDS = 10.0
-_REST, _REST_EACH, _REST_MOST = 0.008, 0.002, 0.05
-_TICK = 0.01
+_REST_MOST = 0.05
+_TICK = 0.005
 stopping = threading.Event()
 """Set by the first SIGTERM or SIGINT: sources then end their input, and the flow drains."""
 
@@ -162,6 +162,7 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
         self._last_news = time.monotonic()
         self._greeted = False
         self._awake: datetime | None = None
+        self._worked = time.thread_time()
         self._rules = [] if source.rules is None else source.rules.recorded(self._stream, partition)
         self._consumer.assign([TopicPartition(source.topic, partition, self._next)])
         self._watch = _Watch(source, made, partitions) if partition == 0 and not made.startswith("cluster:") else None
@@ -213,12 +214,16 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
         return [batch] if batch is not None else []
 
     def _rested(self, taken: int) -> datetime | None:
-        """When to look again. A small batch costs nearly what one of some hundreds does, so the next one is left to
-        gather, the longer the more there was, and all partitions look at the same moments, as what they give then is
-        decoded together. With nothing to gather, or a backlog, there is no rest."""
+        """When to look again: after as long as this thread has worked since the last look, on all partitions' news.
+
+        A small batch costs nearly what one of some hundreds does, so the next one is left to gather, and all partitions
+        look at the same moments, as what they give then is decoded together. With nothing to gather, or a backlog, there
+        is no rest.
+        """
+        worked, self._worked = time.thread_time() - self._worked, time.thread_time()
         if taken in (0, self._source.batch_size):
             return None
-        rested = time.time() + min(_REST + taken * _REST_EACH, _REST_MOST)
+        rested = time.time() + min(worked, _REST_MOST)
         return datetime.fromtimestamp(ceil(rested / _TICK) * _TICK, UTC)
 
     def next_awake(self) -> datetime | None:

@@ -17,7 +17,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from analytics.rules import PERCENT
-from analytics.schema import MONEY, PRICE_SCHEMA, percent, to_units, with_units
+from analytics.schema import MONEY, PRICE_SCHEMA, percent, replaced, to_units, with_units
 from settings import ClientConfig
 from sinks.tables import DeadLetter, Metric
 from sinks.writer import Writer
@@ -55,7 +55,7 @@ def processed(topic: str, rows: pl.DataFrame) -> Messages:
     """
     priced = with_units(rows, *MONEY, "previous_price", "previous_total", "change")
     texts = [_rfc3339(rows[name]).alias(name) for name in ("timestamp", "event_date", "previous_timestamp")]
-    body = with_units(priced, "change_percent", of=PERCENT).with_columns(texts)[list(_PROCESSED)]
+    body = replaced(with_units(priced, "change_percent", of=PERCENT), texts)[list(_PROCESSED)]
     body.columns = list(_PROCESSED.values())
     return Messages(topic, rows["event_id"].to_list(), _json(body))
 

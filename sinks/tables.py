@@ -253,9 +253,11 @@ def _changes_frame(rows: pl.DataFrame) -> pl.DataFrame:
     changed = rows.filter(rows["change"] != 0)
     if not changed.height:
         return changed
-    named = changed.drop("price").rename({"previous_total": "old_price", "total_price": "new_price"})
-    in_percent = with_units(named, "change_percent", of=PERCENT)
-    return with_units(in_percent, "old_price", "new_price", "change")[list(PRICE_CHANGES.columns)]
+    named = pl.DataFrame([changed[_CHANGED.get(name, name)].alias(name) for name in PRICE_CHANGES.columns])
+    return with_units(with_units(named, "change_percent", of=PERCENT), "old_price", "new_price", "change")
+
+
+_CHANGED = {"old_price": "previous_total", "new_price": "total_price"}
 
 
 def _alerts_frame(rows: pl.DataFrame) -> pl.DataFrame:

@@ -104,6 +104,7 @@ def test_a_snapshot_without_anything_is_quick(part: Make) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.usefixtures("either_way")
 def test_money_and_time_arrive_exactly(part: Make, connection: psycopg.Connection) -> None:
     time_ = datetime(2026, 11, 23, 12, 0, 0, 123456, UTC)
     amounts = [1, 10, 40_630_000, 99_999_990_000, 123_456_789_123_456, 999_999_999_999_999, -5, 1_150_000]
@@ -302,6 +303,13 @@ def test_of_progress_the_newest_stands(part: Make, connection: psycopg.Connectio
 # --- what a text may hold
 
 
+@pytest.fixture(params=[0, 1000], ids=["many", "few"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows go to Postgres in two ways, by how many they are: the test's own go as many, and as few."""
+    monkeypatch.setattr(postgres, "_FEW", request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 def test_texts_survive_verbatim(part: Make, connection: psycopg.Connection) -> None:
     """Every nasty text in every text column, by COPY straight into the table."""
     wanted = {}
@@ -324,6 +332,7 @@ def test_texts_survive_verbatim(part: Make, connection: psycopg.Connection) -> N
     assert len(found) == len(wanted)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_texts_survive_an_update(part: Make, connection: psycopg.Connection) -> None:
     sink = part()
     for _ in range(2):
@@ -333,6 +342,7 @@ def test_texts_survive_an_update(part: Make, connection: psycopg.Connection) -> 
     assert sorted(found) == sorted((text,) * 5 for text in rows.NASTY.values())
 
 
+@pytest.mark.usefixtures("either_way")
 def test_an_empty_text_is_not_a_missing_one(part: Make, connection: psycopg.Connection) -> None:
     sink = part()
     sink.write_batch(
@@ -343,6 +353,7 @@ def test_an_empty_text_is_not_a_missing_one(part: Make, connection: psycopg.Conn
     assert found == {"empty": "", "missing": None}
 
 
+@pytest.mark.usefixtures("either_way")
 def test_refused_bytes_are_kept_as_they_were(part: Make, connection: psycopg.Connection) -> None:
     payloads = [b"", b"\x00", bytes(range(256)) * 3, b"\\.\n", b"\xff\xfe{", "🎫".encode()]
     letters = [

@@ -162,6 +162,13 @@ def test_back_fires_when_a_section_is_seen_again_after_it_was_gone() -> None:
     assert at.see(100, 110, "c")
 
 
+@pytest.mark.parametrize("rearm", ["always", "once", "lower", "margin"])
+def test_back_fires_at_the_price_that_was_there_before(rearm: str) -> None:
+    at = desk(rule(condition="back", gone_minutes=60, rearm=rearm))
+    assert not at.see(100, 0)
+    assert at.see(100, 60)
+
+
 def test_a_deal_is_as_cheap_as_a_percentile_of_the_comparable_listings() -> None:
     at = desk(rule(condition="deal", percentile=10, watch="each"))
     for seat in range(20):

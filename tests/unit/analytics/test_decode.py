@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from analytics.decode import MAX_BYTES, ROW_SCHEMA, Decoded, _known_dates, decode, decode_values
-from analytics.schema import MONEY, to_units
+from analytics.schema import MICROS, MONEY, to_units
 from tests.support.logs import NOON, at, message, micros
 from tests.support.poison import NASTY, ODD, POISON
 
@@ -216,6 +216,20 @@ def test_money_is_exact_to_the_micro_there_and_back(amounts: list[int]) -> None:
     numbers = take([message(price=unit) for unit in units]).rows["price"].to_list()
     texts = take([message(price=f"{Decimal(amount) / 1_000_000:f}") for amount in amounts]).rows["price"].to_list()
     assert numbers == texts == amounts
+
+
+@settings(max_examples=200, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.floats(-999_999_999, 999_999_999)
+        | st.integers(-10_000, 10_000).map(lambda halves: halves / 2 / MICROS)
+        | st.integers(-20, 20).map(lambda eighths: 900_000_000 + eighths / 8 / MICROS),
+        min_size=1,
+    )
+)
+def test_parts_of_a_micro_are_rounded_to_the_nearest_and_of_two_to_the_even_one(prices: list[float]) -> None:
+    found = take([message(price=price) for price in prices]).rows["price"].to_list()
+    assert found == [round(price * MICROS) for price in prices]
 
 
 def test_cents_print_as_cents() -> None:

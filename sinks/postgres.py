@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -246,7 +247,8 @@ def commit(connection: psycopg.Connection[Any], writes: list[Write], *, again: b
         psycopg.errors.UniqueViolation: without `again`, some are there.
     """
     found = False
-    with connection.transaction():
+    alone = len(writes) == 1 and not again and not writes[0].table.key  # one COPY is a transaction by itself
+    with nullcontext() if alone else connection.transaction():
         for write in writes:
             if write.table.key:
                 _upsert(connection, write)

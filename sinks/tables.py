@@ -250,9 +250,10 @@ def _quarantine_frame(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _changes_frame(rows: pl.DataFrame) -> pl.DataFrame:
-    changed = rows.filter(rows["change"] != 0)
-    if not changed.height:
-        return changed
+    others = rows["change"] != 0
+    if not others.any():
+        return rows.clear()
+    changed = rows.filter(others)
     named = pl.DataFrame([changed[_CHANGED.get(name, name)].alias(name) for name in PRICE_CHANGES.columns])
     return with_units(with_units(named, "change_percent", of=PERCENT), "old_price", "new_price", "change")
 

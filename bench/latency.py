@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import random
 import statistics
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -84,27 +88,19 @@ def measure(on: Services, rate: float, seconds: float, rules: int, listings: int
         if rules:
             make_rules(database.dsn, _lows(database.dsn), rules)
             time.sleep(5)
-        memory, lag = [], []
         dice = random.Random(3)
-        began = look = time.time() + WARM_UP
+        began = time.time() + WARM_UP
         due = time.time() + dice.expovariate(rate)
-        while due < began + seconds:
-            time.sleep(max(0.0, due - time.time()))
-            times, now = [], time.time()
-            while due <= now:
-                times.append(int(due * 1e6))
-                due += dice.expovariate(rate)
-            for key, value in market.observe(times):
-                producer.produce(topic, value, key)
-            producer.poll(0)
-            if now >= look:
-                look += 10
-                ends = log_ends(on.kafka.bootstrap, topic)
-                memory.append(pipeline.memory() / 2**20)
-                lag.append(sum(ends.values()) - sum(pipeline.progress().values()))
-                print(
-                    f"\r  {rate:,.0f}/s: {now - began:.0f} of {seconds:.0f} s, lag {lag[-1]:,}   ", end="", flush=True
-                )
+        with _watched(pipeline, rate, began, seconds) as (memory, lag):
+            while due < began + seconds:
+                time.sleep(max(0.0, due - time.time()))
+                times, now = [], time.time()
+                while due <= now:
+                    times.append(int(due * 1e6))
+                    due += dice.expovariate(rate)
+                for key, value in market.observe(times):
+                    producer.produce(topic, value, key)
+                producer.poll(0)
         producer.flush(30)
         pipeline.settle()
         time.sleep(5)
@@ -127,6 +123,33 @@ def measure(on: Services, rate: float, seconds: float, rules: int, listings: int
     print(f"\r  {rate:,.0f}/s, {rules:,} rules: publish -> Postgres {committed}")
     print(f"  {'':8} publish -> Discord {posted if (posted := Spread.of(posts)) else 'too few'}", flush=True)
     return Latency(committed, posted, memory, lag)
+
+
+@contextmanager
+def _watched(pipeline: Pipeline, rate: float, began: float, seconds: float) -> Iterator[tuple[list[float], list[int]]]:
+    """(memory in MB, lag), each looked at every ten seconds.
+
+    On a thread of its own: whoever sends may not wait for the broker's and Postgres' answers, which take some 50 ms.
+    """
+    memory: list[float] = []
+    lag: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(max(0.0, began + 10 * len(lag) - time.time())):
+            ends = log_ends(pipeline.bootstrap, pipeline.topic)
+            memory.append(pipeline.memory() / 2**20)
+            lag.append(sum(ends.values()) - sum(pipeline.progress().values()))
+            told = f"{rate:,.0f}/s: {time.time() - began:.0f} of {seconds:.0f} s, lag {lag[-1]:,}"
+            print(f"\r  {told}   ", end="", flush=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield memory, lag
+        finally:
+            done.set()
+        watching.result()
 
 
 def _lows(dsn: str) -> dict[str, float]:

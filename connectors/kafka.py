@@ -214,7 +214,7 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
         return [batch] if batch is not None else []
 
     def _rested(self, taken: int) -> datetime | None:
-        """When to look again: after as long as this thread has worked since the last look, on all partitions' news.
+        """When to look again: after twice as long as this thread has worked since the last look, on all partitions' news.
 
         A small batch costs nearly what one of some hundreds does, so the next one is left to gather, and all partitions
         look at the same moments, as what they give then is decoded together. With nothing to gather, or a backlog, there
@@ -223,7 +223,7 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
         worked, self._worked = time.thread_time() - self._worked, time.thread_time()
         if taken in (0, self._source.batch_size):
             return None
-        rested = time.time() + min(worked, _REST_MOST)
+        rested = time.time() + min(2 * worked, _REST_MOST)
         return datetime.fromtimestamp(ceil(rested / _TICK) * _TICK, UTC)
 
     def next_awake(self) -> datetime | None:

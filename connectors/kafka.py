@@ -95,7 +95,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, Resume]):
         client: librdkafka settings.
         topic: the topic.
         register: gives the number under which this making of the topic is known, from (topic, incarnation).
-        batch_size: most messages in a batch; a thin partition gives batches of one at once, a busy one some each 60 ms.
+        batch_size: most messages in a batch; a thin partition gives batches of one at once, a busy one some every 50 ms.
         idle_after: seconds without a message after which a partition at its end says so.
         group: where durable offsets are published, for tools that show lag. It is never read from.
         on_lost: "fail", or "earliest" to go on past messages that retention removed unread.

@@ -35,6 +35,7 @@ OUTBOX_CHANNEL = "conscope_outbox"
 """The NOTIFY channel on which a commit with new deliveries is announced."""
 
 _HOLD_SECONDS = 0.5
+_FEW = 20  # rows that are written one by one
 
 
 @dataclass(frozen=True)
@@ -290,7 +291,7 @@ def _merge(connection: psycopg.Connection[Any], write: Write, on_conflict: sql.C
 
 def _copy(connection: psycopg.Connection[Any], write: Write, into: str) -> None:
     # CSV that Polars writes outside the GIL: measured faster than binary rows built in Python, at a third of the
-    # client's CPU (docs/decisions/0004). To begin with it costs as much as some thirty rows do in Python.
+    # client's CPU (docs/decisions/0004). To begin with it costs as much as some thirty rows in Python (0016).
     frame = write.frame
     few = frame.height <= _FEW
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
@@ -305,5 +306,3 @@ def _copy(connection: psycopg.Connection[Any], write: Write, into: str) -> None:
         else:
             copy.write(frame.write_csv(None, include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"))
 
-
-_FEW = 20

@@ -7,14 +7,13 @@ Ends with tables in Markdown, as they stand in docs/performance.md.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import curves, job, latency, limits, rivals
-from bench.services import Services, environment, services
+from bench.kept import keep, measured
+from bench.services import Services, services
 
 WHAT = ("throughput", "latency", "sustained", "curves")
 
@@ -60,6 +59,7 @@ def latencies(on: Services, chosen: argparse.Namespace) -> list[str]:
     lines = ["| | | p50 | p99 | worst |", "|---|---|---|---|---|"]
     for rate in chosen.rates:
         found = latency.measure(on, rate, chosen.seconds, chosen.rules)
+        keep(chosen.save, "latencies", [{"rate": rate, **found.committed._asdict()}], more=rate != chosen.rates[0])
         for name, spread in (("Postgres", found.committed), ("Discord's POST", found.posted)):
             told = ["too few"] * 3 if spread is None else [f"{value:,.1f} ms" for value in spread[1:]]
             count = 0 if spread is None else spread.count
@@ -89,14 +89,8 @@ def grown(on: Services, chosen: argparse.Namespace) -> list[str]:
     try:
         points.extend(curves.measure(on, chosen.messages, chosen.listings, chosen.batch))
     finally:
-        if chosen.save and points:
-            saved = {"measured": _measured(), "points": [point._asdict() for point in points]}
-            chosen.save.write_text(json.dumps(saved, indent=1) + "\n")
+        keep(chosen.save, "points", [point._asdict() for point in points])
     return curves.table(points)
-
-
-def _measured() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}, {environment()}"
 
 
 def main() -> int:
@@ -109,7 +103,7 @@ def main() -> int:
     )
     parser.add_argument("--messages", type=int, default=500_000, help="in the topic of the throughput runs")
     parser.add_argument("--listings", type=int, default=20_000)
-    parser.add_argument("--batch", type=int, default=5000, help="BATCH_SIZE of the throughput runs")
+    parser.add_argument("--batch", type=int, default=2000, help="BATCH_SIZE of the throughput runs and the curves")
     parser.add_argument("--alone", action="store_true", help="leave rivals and limits out of the throughput runs")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
@@ -117,9 +111,11 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=60, help="of each latency run")
     parser.add_argument("--rules", type=int, default=0, help="people's rules in latency runs; 0: the default rule")
-    parser.add_argument("--save", type=Path, help="where the curves go as JSON; python -m bench.chart draws them")
+    parser.add_argument(
+        "--save", type=Path, help="where latencies and curves go as JSON; python -m bench.chart draws them"
+    )
     chosen = parser.parse_args()
-    told = [_measured()]
+    told = [measured()]
     measure = {"throughput": throughput, "latency": latencies, "sustained": sustained, "curves": grown}
     with services() as on:
         for what in chosen.what:

@@ -1,4 +1,7 @@
-"""Draws what `python -m bench curves --save FILE` wrote: `python -m bench.chart FILE IMAGE.svg`."""
+"""Draws what `python -m bench latency curves --save FILE` and `python -m bench.dashboard --save FILE` have kept.
+
+python -m bench.chart FILE IMAGE.svg
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,82 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from bench.curves import Point
-
 _CURVES = {
     "listings": "listings", "rules": "rules", "partitions": "partitions", "processes": "processes",
     "batch": "messages a batch, at most",
 }  # fmt: skip
+_COLORS = {"p50": "#2563eb", "p95": "#dc2626", "p99": "#dc2626"}
 _FONT = "system-ui, sans-serif"
 
 
-def figure(points: list[Point], measured: str) -> go.Figure:
-    """Events/s over everything that was varied; memory and the way back after a kill over listings."""
-    panels = [(curve, "events/s", "rate") for curve in _CURVES]
-    panels[1:1] = [("listings", "peak memory, MB", "peak"), ("listings", "back after a kill, s", "back")]
-    drawn = make_subplots(rows=2, cols=4, subplot_titles=[f"{unit}<br>over {_CURVES[c]}" for c, unit, _ in panels])
-    for number, (curve, _, name) in enumerate(panels):
-        found = sorted((point for point in points if point.curve == curve), key=lambda point: point.at)
-        names, values = [f"{p.at:,}" for p in found], [getattr(p, name) for p in found]
-        place = {"row": number // 4 + 1, "col": number % 4 + 1}
-        line = go.Scatter(x=names, y=values, mode="lines+markers", line={"color": "#2563eb", "width": 2})
-        drawn.add_trace(line, **place)
+class Panel(NamedTuple):
+    """One chart of the picture: lines by name, each over the same values of what was varied."""
+
+    title: str
+    over: list[float]
+    lines: dict[str, list[float]]
+
+
+def panels(kept: dict[str, Any]) -> list[Panel]:
+    """What there is to draw: events/s over all that was varied, memory and the way back, latencies, the dashboard."""
+    found = []
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for point in sorted(kept.get("points", []), key=lambda point: point["at"]):
+        curves.setdefault(point["curve"], []).append(point)
+    wanted = [(curve, "events/s", "rate") for curve in _CURVES]
+    wanted[1:1] = [("listings", "peak memory, MB", "peak"), ("listings", "back after a kill, s", "back")]
+    for curve, unit, name in wanted:
+        if points := curves.get(curve):
+            title = f"{unit}<br>over {_CURVES[curve]}"
+            found.append(Panel(title, [p["at"] for p in points], {unit: [p[name] for p in points]}))
+    for kind, title, at, names in (
+        ("latencies", "publish to Postgres, ms<br>over prices a second", "rate", ("p50", "p99")),
+        ("dashboards", "dashboard's callbacks, ms<br>over prices stored", "rows", ("p50", "p95")),
+    ):
+        if points := sorted(kept.get(kind, []), key=lambda point: point[at]):
+            found.append(Panel(title, [p[at] for p in points], {name: [p[name] for p in points] for name in names}))
+    return found
+
+
+def figure(kept: dict[str, Any]) -> go.Figure:
+    """All panels in one picture."""
+    found = panels(kept)
+    rows = -(-len(found) // _COLUMNS)
+    drawn = make_subplots(rows=rows, cols=_COLUMNS, subplot_titles=[panel.title for panel in found])
+    for number, panel in enumerate(found):
+        place = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
+        for name, values in panel.lines.items():
+            shown = {"mode": "lines+markers", "line": {"color": _COLORS.get(name, "#2563eb"), "width": 2}}
+            if len(panel.lines) > 1:
+                shown |= {"mode": "lines+markers+text", "text": [""] * (len(values) - 1) + [f" {name}"],
+                          "textposition": "top left"}  # fmt: skip
+            drawn.add_trace(go.Scatter(x=[_short(at) for at in panel.over], y=values, name=name, **shown), **place)
         drawn.update_xaxes(type="category", **place)
     drawn.update_yaxes(rangemode="tozero", tickformat="~s", gridcolor="#e5e7eb")
     return drawn.update_layout(
-        width=1200, height=640, showlegend=False, template="simple_white", font={"family": _FONT, "size": 12},
-        title={"text": measured, "font": {"size": 12}, "x": 0.01, "y": 0.99, "yanchor": "top"},
+        width=1000, height=290 * rows + 60, showlegend=False, template="simple_white",
+        font={"family": _FONT, "size": 12},
+        title={"text": kept["measured"], "font": {"size": 12}, "x": 0.01, "y": 0.99, "yanchor": "top"},
         margin={"t": 90, "l": 50, "r": 20, "b": 40},
     )  # fmt: skip
+
+
+_COLUMNS = 3
+
+
+def _short(number: float) -> str:
+    """1k, 20k, 1M."""
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number / size:g}{letter}"
+    return f"{number:g}"
 
 
 def svg(drawn: go.Figure) -> str:
@@ -65,9 +111,7 @@ def main() -> int:
     parser.add_argument("results", type=Path)
     parser.add_argument("image", type=Path)
     chosen = parser.parse_args()
-    saved = json.loads(chosen.results.read_text())
-    points = [Point(**point) for point in saved["points"]]
-    chosen.image.write_text(svg(figure(points, saved["measured"])))
+    chosen.image.write_text(svg(figure(json.loads(chosen.results.read_text()))))
     return 0
 
 

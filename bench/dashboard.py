@@ -24,6 +24,7 @@ import psutil
 import psycopg
 
 from bench.filled import Market, add, fill
+from bench.kept import keep
 from bench.viewers import Figures, Viewer
 from local.postgres import EmbeddedPostgres, free_port
 from local.processes import ROOT, die_with_parent
@@ -133,6 +134,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--queries", type=int, default=8, help="of Postgres to list, by the time that they took in all")
+    parser.add_argument("--save", type=Path, help="where p50 and p95 go as JSON; python -m bench.chart draws them")
     parser.add_argument("--pause", action="store_true", help="keep everything there afterwards, until Enter")
     chosen = parser.parse_args()
     with ExitStack() as stack:
@@ -159,6 +161,9 @@ def main() -> int:
             stop.set()
             writer.join()
             report(figures)
+            spends = [spent for spends in figures.callbacks.values() for spent in spends]
+            middle, slow = _percentile(spends, 50), _percentile(spends, 95)
+            keep(chosen.save, "dashboards", [{"rows": chosen.rows, "p50": middle, "p95": slow}], more=True)
             print(
                 f"\n  load of this machine before {load:.1f}, at the end {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
             )

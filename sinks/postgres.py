@@ -305,4 +305,3 @@ def _copy(connection: psycopg.Connection[Any], write: Write, into: str) -> None:
                 copy.write_row(row)
         else:
             copy.write(frame.write_csv(None, include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"))
-

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from bench.chart import figure
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.chart import figure, panels
 from bench.curves import Point, table
+from bench.kept import keep
 
 POINTS = [
     Point("listings", 20_000, 57_000.4, 18.0, 6.04, 2.5, 390.2, 3.14),
@@ -21,12 +26,29 @@ def test_each_run_is_a_line_of_the_table() -> None:
 
 
 def test_a_curve_goes_from_the_least_to_the_most_and_memory_and_the_way_back_have_their_own() -> None:
-    drawn = figure(POINTS, "2026-12-01, 2 cores")
-    titles = [title.text for title in drawn.layout.annotations]
-    lines = dict(zip(titles, ((list(line.x), list(line.y)) for line in drawn.data), strict=True))
-    listings = ["1,000", "20,000"]
-    assert lines["events/s<br>over listings"] == (listings, [60_000.0, 57_000.4])
-    assert lines["peak memory, MB<br>over listings"] == (listings, [300.0, 390.2])
-    assert lines["back after a kill, s<br>over listings"] == (listings, [2.0, 3.14])
-    assert lines["events/s<br>over messages a batch, at most"] == (["500"], [40_000.0])
-    assert drawn.layout.title.text == "2026-12-01, 2 cores"
+    drawn = {panel.title: (panel.over, *panel.lines.values()) for panel in panels({"points": _plain(POINTS)})}
+    assert drawn == {
+        "events/s<br>over listings": ([1_000, 20_000], [60_000.0, 57_000.4]),
+        "peak memory, MB<br>over listings": ([1_000, 20_000], [300.0, 390.2]),
+        "back after a kill, s<br>over listings": ([1_000, 20_000], [2.0, 3.14]),
+        "events/s<br>over messages a batch, at most": ([500], [40_000.0]),
+    }
+
+
+def test_what_is_kept_is_drawn_and_a_second_measurement_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    keep(file, "points", [{"gone": True}])
+    keep(file, "points", _plain(POINTS))
+    for rows, slow in ((10_000_000, 180.0), (1_000_000, 90.0)):
+        keep(file, "dashboards", [{"rows": rows, "p50": 20.0, "p95": slow}], more=True)
+    kept = json.loads(file.read_text())
+    assert panels(kept)[-1].over == [1_000_000, 10_000_000]
+    assert panels(kept)[-1].lines == {"p50": [20.0, 20.0], "p95": [90.0, 180.0]}
+    drawn = figure(kept)
+    assert len(drawn.data) == 6
+    assert list(drawn.data[-1].x) == ["1M", "10M"]
+    assert drawn.layout.title.text == kept["measured"]
+
+
+def _plain(points: list[Point]) -> list[dict[str, Any]]:
+    return [point._asdict() for point in points]

@@ -81,16 +81,15 @@ def _single(value: object, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
 
 
 def with_units(frame: pl.DataFrame, *columns: str, of: int = MICROS) -> pl.DataFrame:
-    """The frame with these columns as `to_units` makes them, at a tenth of the fixed price of expressions.
-
-    That price is what a thin batch costs, and an expression's is some twenty microseconds; a series' method costs two.
+    """The frame with these columns as `to_units` makes them, at a tenth of the fixed price of expressions, which is all that
+    a thin batch costs (docs/decisions/0016).
     """
     whole = full(float(of), pl.Float64, frame.height)
     return replaced(frame, ((frame[name].cast(pl.Float64) / whole).alias(name) for name in columns))
 
 
 def replaced(frame: pl.DataFrame, columns: Iterable[pl.Series]) -> pl.DataFrame:
-    """The frame with these columns in place of those of their names: `with_columns`, which is a query, for a seventh."""
+    """The frame with these columns in place of those of their names: `with_columns`, which is a query, for less."""
     changed = frame.clone()
     for column in columns:
         changed.replace_column(changed.get_column_index(column.name), column)

@@ -231,9 +231,8 @@ def _descriptions(rows: Rows) -> dict[str, tuple[tuple[int, int], Description]]:
         if best is None or (name is not None and (names[best] is None or times[position] >= times[best])):
             newest[event] = position  # of two that were observed at once, the later message
     dates = rows.column("event_date")
-    positions = pl.Series(
-        list(newest.values()), dtype=pl.UInt32
-    )  # column by column: to take rows of a frame is a query, at ten times the price
+    positions = pl.Series(list(newest.values()), dtype=pl.UInt32)
+    # Column by column, as to take rows of a frame is a query of Polars (docs/decisions/0016).
     found = zip(*(rows.frame[column][positions].to_list() for column in ("id", *_OTHERS)), strict=True)
     told = {}
     for (event, position), (identity, name, venue, city, state) in zip(newest.items(), found, strict=True):

@@ -59,7 +59,7 @@ def latencies(on: Services, chosen: argparse.Namespace) -> list[str]:
     lines = ["| | | p50 | p99 | worst |", "|---|---|---|---|---|"]
     for rate in chosen.rates:
         found = latency.measure(on, rate, chosen.seconds, chosen.rules)
-        keep(chosen.save, "latencies", [{"rate": rate, **found.committed._asdict()}], more=rate != chosen.rates[0])
+        keep(chosen.save, "latencies", [{"rate": rate, **found.committed._asdict()}], by=("rate",))
         for name, spread in (("Postgres", found.committed), ("Discord's POST", found.posted)):
             told = ["too few"] * 3 if spread is None else [f"{value:,.1f} ms" for value in spread[1:]]
             count = 0 if spread is None else spread.count
@@ -89,7 +89,7 @@ def grown(on: Services, chosen: argparse.Namespace) -> list[str]:
     try:
         points.extend(curves.measure(on, chosen.messages, chosen.listings, chosen.batch))
     finally:
-        keep(chosen.save, "points", [point._asdict() for point in points])
+        keep(chosen.save, "points", [point._asdict() for point in points], by=("curve", "at"))
     return curves.table(points)
 
 

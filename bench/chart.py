@@ -57,6 +57,9 @@ def panels(kept: dict[str, Any]) -> list[Panel]:
 def figure(kept: dict[str, Any]) -> go.Figure:
     """All panels in one picture."""
     found = panels(kept)
+    if not found:
+        raise SystemExit("bench: nothing is kept there that could be drawn")
+    told = sorted({one["measured"] for points in kept.values() for one in points})
     rows = -(-len(found) // _COLUMNS)
     drawn = make_subplots(rows=rows, cols=_COLUMNS, subplot_titles=[panel.title for panel in found])
     for number, panel in enumerate(found):
@@ -72,7 +75,7 @@ def figure(kept: dict[str, Any]) -> go.Figure:
     return drawn.update_layout(
         width=1000, height=290 * rows + 60, showlegend=False, template="simple_white",
         font={"family": _FONT, "size": 12},
-        title={"text": kept["measured"], "font": {"size": 12}, "x": 0.01, "y": 0.99, "yanchor": "top"},
+        title={"text": "<br>".join(told), "font": {"size": 12}, "x": 0.01, "y": 0.99, "yanchor": "top"},
         margin={"t": 90, "l": 50, "r": 20, "b": 40},
     )  # fmt: skip
 

@@ -163,7 +163,7 @@ def main() -> int:
             report(figures)
             spends = [spent for spends in figures.callbacks.values() for spent in spends]
             middle, slow = _percentile(spends, 50), _percentile(spends, 95)
-            keep(chosen.save, "dashboards", [{"rows": chosen.rows, "p50": middle, "p95": slow}], more=True)
+            keep(chosen.save, "dashboards", [{"rows": chosen.rows, "p50": middle, "p95": slow}], by=("rows",))
             print(
                 f"\n  load of this machine before {load:.1f}, at the end {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
             )

@@ -10,13 +10,15 @@ from typing import Any
 from bench.services import environment
 
 
-def keep(path: Path | None, name: str, found: list[dict[str, Any]], *, more: bool = False) -> None:
-    """Write `found` under `name`, in place of what stood there or, with `more`, after it; what else the file holds stays."""
+def keep(path: Path | None, name: str, found: list[dict[str, Any]], by: tuple[str, ...]) -> None:
+    """Write `found` under `name`, each with when and on what it was measured, in place of what is the same `by` these."""
     if path is None or not found:
         return
-    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    kept[name] = (kept.get(name, []) if more else []) + found
-    kept["measured"] = measured()
+    kept: dict[str, list[dict[str, Any]]] = json.loads(path.read_text()) if path.exists() else {}
+    told = {tuple(one[key] for key in by): one for one in kept.get(name, [])}
+    for one in found:
+        told[tuple(one[key] for key in by)] = {**one, "measured": measured()}
+    kept[name] = list(told.values())
     path.write_text(json.dumps(kept, indent=1) + "\n")
 
 

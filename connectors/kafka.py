@@ -95,7 +95,7 @@ class KafkaBatchSource(FixedPartitionedSource[RawBatch, Resume]):
         client: librdkafka settings.
         topic: the topic.
         register: gives the number under which this making of the topic is known, from (topic, incarnation).
-        batch_size: most messages in a batch; a thin partition gives batches of one at once, a busy one some every 50 ms.
+        batch_size: most messages in a batch; a thin partition gives batches of one at once, a busy one some, at most 50 ms apart.
         idle_after: seconds without a message after which a partition at its end says so.
         group: where durable offsets are published, for tools that show lag. It is never read from.
         on_lost: "fail", or "earliest" to go on past messages that retention removed unread.
@@ -208,23 +208,11 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
         self._publish()
         if self._source.rules is not None:
             self._rules += self._source.rules.fresh(self._stream, self._partition, self._next)
-        messages = self._consumer.consume(self._source.batch_size, 0)
-        self._awake = self._rested(len(messages))
-        batch = self._batch(messages)
-        return [batch] if batch is not None else []
-
-    def _rested(self, taken: int) -> datetime | None:
-        """When to look again: after twice as long as this thread has worked since the last look, on all partitions' news.
-
-        A small batch costs nearly what one of some hundreds does, so the next one is left to gather, and all partitions
-        look at the same moments, as what they give then is decoded together. With nothing to gather, or a backlog, there
-        is no rest.
-        """
+        batch = self._batch(self._consumer.consume(self._source.batch_size, 0))
         worked, self._worked = time.thread_time() - self._worked, time.thread_time()
-        if taken in (0, self._source.batch_size):
-            return None
-        rested = time.time() + min(2 * worked, _REST_MOST)
-        return datetime.fromtimestamp(ceil(rested / _TICK) * _TICK, UTC)
+        some = batch is not None and 0 < len(batch.offsets) < self._source.batch_size
+        self._awake = rested(time.time(), worked) if some else None  # nothing to gather, or a backlog: no rest
+        return [batch] if batch is not None else []
 
     def next_awake(self) -> datetime | None:
         return self._awake
@@ -305,6 +293,19 @@ class _Partition(StatefulSourcePartition[RawBatch, Resume]):
         closing = threading.Thread(target=self._consumer.close, name="close-consumer", daemon=True)
         closing.start()
         closing.join(1)
+
+
+def rested(now: float, worked: float) -> datetime:
+    """When a partition that gave some messages looks again.
+
+    A small batch costs nearly what one of some hundreds does, so the next one is left to gather, and all partitions look
+    at the same moments, as what they give then is decoded together.
+
+    Args:
+        now: seconds since 1970.
+        worked: seconds of CPU that the flow's thread has spent since the last look, on all partitions' news.
+    """
+    return datetime.fromtimestamp(ceil((now + min(2 * worked, _REST_MOST)) / _TICK) * _TICK, UTC)
 
 
 class _Watch:

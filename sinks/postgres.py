@@ -238,8 +238,8 @@ class Commits:
 
 
 def commit(connection: psycopg.Connection[Any], writes: list[Write], *, again: bool = False) -> bool:
-    """Write all of it, of each table at most one write, in one transaction; says whether rows were found that are there
-    already.
+    """Write all of it, of each table at most one write, in one transaction of a connection in autocommit; says whether
+    rows were found that are there already.
 
     Rows that are facts of a message are copied straight into their table; with `again`, by way of a staging table, as
     some may be there.
@@ -273,9 +273,9 @@ def _upsert(connection: psycopg.Connection[Any], write: Write) -> None:
 
 
 def _merge(connection: psycopg.Connection[Any], write: Write, on_conflict: sql.Composable) -> int:
-    # Empty at the start of each transaction. To TRUNCATE it, too, took longer than all else that is done here.
     table, staging = sql.Identifier(write.table.name), f"staging_{write.table.name}"
     columns = sql.SQL(", ").join(map(sql.Identifier, write.table.columns))
+    # ON COMMIT DELETE ROWS leaves it empty for the next transaction; to TRUNCATE it, too, took half of an upsert's time.
     connection.execute(
         sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA").format(
             sql.Identifier(staging), columns, table
@@ -291,7 +291,7 @@ def _merge(connection: psycopg.Connection[Any], write: Write, on_conflict: sql.C
 
 def _copy(connection: psycopg.Connection[Any], write: Write, into: str) -> None:
     # CSV that Polars writes outside the GIL: measured faster than binary rows built in Python, at a third of the
-    # client's CPU (docs/decisions/0004). To begin with it costs as much as some thirty rows in Python (0016).
+    # client's CPU (docs/decisions/0004). Its fixed price is that of some thirty rows written from Python (0016).
     frame = write.frame
     few = frame.height <= _FEW
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(

@@ -250,10 +250,10 @@ def _quarantine_frame(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _changes_frame(rows: pl.DataFrame) -> pl.DataFrame:
-    others = rows["change"] != 0
-    if not others.any():
-        return rows.clear()
-    changed = rows.filter(others)
+    moved = rows["change"] != 0
+    if not moved.any():
+        return rows.clear()  # nothing to write, and so whatever columns it has
+    changed = rows.filter(moved)
     named = pl.DataFrame([changed[_CHANGED.get(name, name)].alias(name) for name in PRICE_CHANGES.columns])
     return with_units(with_units(named, "change_percent", of=PERCENT), "old_price", "new_price", "change")
 

@@ -46,6 +46,12 @@ def part(tables: Database) -> Iterator[Make]:
         one.close()
 
 
+@pytest.fixture(params=[0, 1000], ids=["many", "few"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows go to Postgres in two ways, by how many they are: the test's own go as many, and as few."""
+    monkeypatch.setattr(postgres, "_FEW", request.param)
+
+
 def until(what: str, condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
@@ -165,6 +171,7 @@ def appended() -> dict[str, Callable[[range], kinds.Write | list[kinds.Write]]]:
     }
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("table", appended())
 def test_rows_that_come_again_leave_one_copy(part: Make, connection: psycopg.Connection, table: str) -> None:
     """As after a crash: all of a batch, then a batch that half overlaps, cut otherwise, by a new process."""
@@ -253,6 +260,7 @@ def test_the_sending_of_an_alert_is_not_undone_by_a_replay(part: Make, connectio
     assert found == [("sent", 1, "42")] * 3
 
 
+@pytest.mark.usefixtures("either_way")
 def test_of_a_window_the_newest_write_stands(part: Make, connection: psycopg.Connection) -> None:
     sink = part()
     sink.write_batch([[window(0, observations=1), window(1, observations=1)], [window(0, observations=2)]])
@@ -289,6 +297,7 @@ def test_of_an_event_the_newest_description_stands(part: Make, connection: psyco
     assert updated > first[1], "an update did not change last_updated"
 
 
+@pytest.mark.usefixtures("either_way")
 def test_of_progress_the_newest_stands(part: Make, connection: psycopg.Connection) -> None:
     sink = part()
     for offset in (5, 9, 12):
@@ -301,12 +310,6 @@ def test_of_progress_the_newest_stands(part: Make, connection: psycopg.Connectio
 
 
 # --- what a text may hold
-
-
-@pytest.fixture(params=[0, 1000], ids=["many", "few"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows go to Postgres in two ways, by how many they are: the test's own go as many, and as few."""
-    monkeypatch.setattr(postgres, "_FEW", request.param)
 
 
 @pytest.mark.usefixtures("either_way")

@@ -37,17 +37,20 @@ def test_a_curve_goes_from_the_least_to_the_most_and_memory_and_the_way_back_hav
 
 def test_what_is_kept_is_drawn_and_a_second_measurement_takes_the_place_of_the_first(tmp_path: Path) -> None:
     file = tmp_path / "kept.json"
-    keep(file, "points", [{"gone": True}])
-    keep(file, "points", _plain(POINTS))
-    for rows, slow in ((10_000_000, 180.0), (1_000_000, 90.0)):
-        keep(file, "dashboards", [{"rows": rows, "p50": 20.0, "p95": slow}], more=True)
+    keep(file, "points", _plain([POINTS[0]._replace(rate=1.0)]), by=("curve", "at"))
+    keep(file, "points", _plain(POINTS), by=("curve", "at"))
+    for rows, slow in ((10_000_000, 170.0), (1_000_000, 90.0), (10_000_000, 180.0)):
+        keep(file, "dashboards", [{"rows": rows, "p50": 20.0, "p95": slow}], by=("rows",))
+    keep(file, "latencies", [{"rate": 100.0, "count": 9, "p50": 8.0, "p99": 30.0, "worst": 60.0}], by=("rate",))
     kept = json.loads(file.read_text())
+    assert panels(kept)[0].lines == {"events/s": [60_000.0, 57_000.4]}
+    assert panels(kept)[-2].lines == {"p50": [8.0], "p99": [30.0]}
     assert panels(kept)[-1].over == [1_000_000, 10_000_000]
     assert panels(kept)[-1].lines == {"p50": [20.0, 20.0], "p95": [90.0, 180.0]}
     drawn = figure(kept)
-    assert len(drawn.data) == 6
+    assert len(drawn.data) == 8
     assert list(drawn.data[-1].x) == ["1M", "10M"]
-    assert drawn.layout.title.text == kept["measured"]
+    assert drawn.layout.title.text == kept["points"][0]["measured"]
 
 
 def _plain(points: list[Point]) -> list[dict[str, Any]]:

@@ -61,14 +61,16 @@ def figure(kept: dict[str, Any]) -> go.Figure:
         raise SystemExit("bench: nothing is kept there that could be drawn")
     told = sorted({one["measured"] for points in kept.values() for one in points})
     rows = -(-len(found) // _COLUMNS)
-    drawn = make_subplots(rows=rows, cols=_COLUMNS, subplot_titles=[panel.title for panel in found])
+    drawn = make_subplots(
+        rows=rows, cols=_COLUMNS, vertical_spacing=0.36 / rows, subplot_titles=[panel.title for panel in found]
+    )
     for number, panel in enumerate(found):
         place = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
         for name, values in panel.lines.items():
             shown = {"mode": "lines+markers", "line": {"color": _COLORS.get(name, "#2563eb"), "width": 2}}
             if len(panel.lines) > 1:
                 shown |= {"mode": "lines+markers+text", "text": [""] * (len(values) - 1) + [f" {name}"],
-                          "textposition": "top left"}  # fmt: skip
+                          "textposition": "middle left", "cliponaxis": False}  # fmt: skip
             drawn.add_trace(go.Scatter(x=[_short(at) for at in panel.over], y=values, name=name, **shown), **place)
         drawn.update_xaxes(type="category", **place)
     drawn.update_yaxes(rangemode="tozero", tickformat="~s", gridcolor="#e5e7eb")

@@ -306,7 +306,7 @@ def _row(given: dict[str, pl.Series]) -> pl.DataFrame:
             row[name] = _coalesce(row[name], given[other])
     for name in schema.MONEY:
         if name in given:
-            row[name] = _whole(given[name] * schema.MICROS)
+            row[name] = _nearest(given[name] * schema.MICROS)
     if row["total_price"].null_count():
         row["total_price"] = _coalesce(_coalesce(row["total_price"], row["price"] + row["fees"]), row["price"])
     for name, usual in (("currency", "USD"), ("level", "listing"), ("quantity", 1)):
@@ -321,7 +321,7 @@ def _row(given: dict[str, pl.Series]) -> pl.DataFrame:
     return pl.DataFrame([row[name].alias(name) for name in ROW_SCHEMA])
 
 
-def _whole(values: pl.Series) -> pl.Series:
+def _nearest(values: pl.Series) -> pl.Series:
     """The nearest integers, of two as near the even one, of doubles below 2**51 in size, as prices in micros are.
 
     Where a double has no bits left for fractions, addition rounds so by itself (IEEE 754): `Series.round` is a query.

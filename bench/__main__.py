@@ -85,11 +85,10 @@ def sustained(on: Services, chosen: argparse.Namespace) -> list[str]:
 
 def grown(on: Services, chosen: argparse.Namespace) -> list[str]:
     """Events/s, memory and the way back after a kill over what may grow; kept in a file from which a chart is drawn."""
-    points: list[curves.Point] = []
-    try:
-        points.extend(curves.measure(on, chosen.messages, chosen.listings, chosen.batch))
-    finally:
-        keep(chosen.save, "points", [point._asdict() for point in points], by=("curve", "at"))
+    points = []
+    for point in curves.measure(on, chosen.messages, chosen.listings, chosen.batch):
+        points.append(point)
+        keep(chosen.save, "points", [point._asdict()], by=("curve", "at"))
     return curves.table(points)
 
 

@@ -96,12 +96,11 @@ async def look(base: str, viewers: int, seconds: float, events: int) -> Figures:
 
 def report(figures: Figures) -> None:
     """Print the table."""
-    everything = [spent for spends in figures.callbacks.values() for spent in spends]
     rows = sorted(figures.callbacks.items(), key=lambda item: -sum(item[1]))
     print(
         f"\n  {'callback (by its first output)':<42} {'calls':>6} {'p50 ms':>8} {'p95 ms':>8} {'worst':>8} {'KiB':>7}"
     )
-    for name, spends in [("all of them", everything), *rows]:
+    for name, spends in [("all of them", figures.everything), *rows]:
         size = statistics.fmean(figures.sizes[name]) / 1024 if name in figures.sizes else float("nan")
         p50, p95 = _percentile(spends, 50), _percentile(spends, 95)
         print(f"  {name:<42} {len(spends):>6,} {p50:>8.0f} {p95:>8.0f} {max(spends):>8.0f} {size:>7.1f}")
@@ -161,13 +160,12 @@ def main() -> int:
             stop.set()
             writer.join()
             report(figures)
-            spends = [spent for spends in figures.callbacks.values() for spent in spends]
-            middle, slow = _percentile(spends, 50), _percentile(spends, 95)
+            middle, slow = (_percentile(figures.everything, which) for which in (50, 95))
             keep(chosen.save, "dashboards", [{"rows": chosen.rows, "p50": middle, "p95": slow}], by=("rows",))
             print(
                 f"\n  load of this machine before {load:.1f}, at the end {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
             )
-            answers = sum(map(len, figures.callbacks.values()))
+            answers = len(figures.everything)
             used = spent(master) - used
             print(
                 f"  processor time of the processes that serve: {used:.1f} s, {used / answers * 1000:.0f} ms for a callback"

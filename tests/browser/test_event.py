@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from dash_app.pages.event import ids
 from tests.browser.conftest import Site, Watched, drag, leave, postgres_away
@@ -45,6 +45,22 @@ def _traces(page: Page) -> dict[str, str]:
     return dict(page.evaluate(_TRACES))
 
 
+def _pick(page: Page, choice: Locator, words: str) -> None:
+    """Choose what is picked out, as a person does: what the server finds may replace what the browser found itself
+    between two keys, and then nothing is picked out any more, and one presses the two keys again."""
+    for _ in range(5):
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        try:
+            expect(choice).to_have_value(re.compile(words), timeout=3000)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError(
+        f"{words} was not chosen by five times of arrow and Enter; the field has {choice.input_value()!r}"
+    )
+
+
 def test_the_page_loads_without_a_complaint(site: Site, watched: Watched) -> None:
     page = watched.page
     _open(page, site.url + "event")
@@ -63,13 +79,9 @@ def test_an_event_is_chosen_by_keyboard_and_the_link_reproduces_it(site: Site, w
     _open(page, site.url + "event")
     choice = page.get_by_role("textbox", name="Event")
     choice.click()
-    # What the server finds replaces what the browser found itself, and then nothing is picked out any more.
-    with page.expect_response(lambda answer: '"value":"radio"' in (answer.request.post_data or "")):
-        choice.fill("radio")
+    choice.fill("radio")
     expect(page.get_by_role("option")).to_have_count(1)
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("option")).to_have_attribute("data-combobox-selected", "true")
-    page.keyboard.press("Enter")
+    _pick(page, choice, "Radiohead")
     expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
     page.get_by_text("1 d", exact=True).click()
     page.get_by_text("Average", exact=True).click()

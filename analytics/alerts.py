@@ -911,8 +911,6 @@ def _span(rule: Rule, memory: Memory, now: int, ruling: Ruling, end: int) -> _Sp
     if by_change:
         return _Span(now - 1, now, wake, memory.state == "holding" or ruling.met or rule.condition == "deal", gone)
     bounds = [memory.lowest - 1] if memory.lowest is not None else []
-    if rule.condition == "back":
-        return _Span(bounds[0] if bounds else -1, _FAR, wake, ruling.met, gone)
     # What will be compared at the next look: a new alert or a hold has moved it.
     threshold, _, _ = _threshold(rule, memory, _Look(now, now, 0, False, 0), None)
     for edge in (
@@ -926,7 +924,7 @@ def _span(rule: Rule, memory: Memory, now: int, ruling: Ruling, end: int) -> _Sp
     low = ordered[place - 1] if place else -1
     high = ordered[place] if place < len(ordered) else _FAR
     every = memory.state == "holding" or ruling.reason in ("fired", "too_many", "already_true")
-    return _Span(low, high, wake, every)
+    return _Span(low, high, wake, every or (rule.condition == "back" and ruling.met), gone)
 
 
 def concerns(rule: Rule, event_id: str, name: str | None, venue: str | None) -> bool:

@@ -169,6 +169,17 @@ def test_back_fires_at_the_price_that_was_there_before(rearm: str) -> None:
     assert at.see(100, 60)
 
 
+@pytest.mark.parametrize(("rearm", "armed_at"), [("margin", 103), ("lower", 90)])
+def test_back_is_armed_again_by_a_price_between(rearm: str, armed_at: float) -> None:
+    for between, again in ((100, False), (armed_at, True)):
+        at = desk(rule(condition="back", gone_minutes=60, rearm=rearm))
+        at.see(100, 0)
+        assert at.see(100, 60)
+        assert not at.see(100, 61)
+        assert not at.see(between, 62)
+        assert bool(at.see(100, 122)) is again
+
+
 def test_a_deal_is_as_cheap_as_a_percentile_of_the_comparable_listings() -> None:
     at = desk(rule(condition="deal", percentile=10, watch="each"))
     for seat in range(20):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import intern
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -120,7 +121,12 @@ def detect(state: State, rows: Rows, release_after: int, see: See | None = None)
 
 
 def _place(rows: Rows, position: int) -> Place:
-    return Place(*(rows.column(name)[position] for name in _PLACE))
+    section, row, source, currency, level, first_seen = (rows.column(name)[position] for name in _PLACE)
+    # The same few words stand in many places, and each row brings its own.
+    return Place(
+        None if section is None else intern(section), None if row is None else intern(row),
+        intern(source), intern(currency), intern(level), first_seen,
+    )  # fmt: skip
 
 
 _PLACE = ("section", "row", "source", "currency", "level", "timestamp")

@@ -24,7 +24,7 @@ from analytics.schema import full
 from analytics.waiting import Waiting
 from analytics.windows import Window, Windows
 
-_VERSION = 8
+_VERSION = 9
 _BEFORE_ALL = (-(1 << 62), 0)
 _OTHERS = ("event_name", "venue", "city", "state")
 

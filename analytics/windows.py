@@ -8,8 +8,10 @@ Merging is commutative, so a window's content depends on which rows are in it an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from sys import intern
+from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from analytics.clock import NEVER, SharedClock
@@ -55,14 +57,19 @@ _PartKey = tuple[str, str, str, str, str, int]
 _NOTHING: _Seen = (0, 0, 0)
 
 
-class _Sums:
-    """What some observations come to; without any, only `observations` says something."""
+class _Sums(msgspec.Struct, array_like=True, gc=False):
+    """What some observations come to; without any, only `observations` says something.
 
-    __slots__ = ("first", "high", "last", "low", "observations", "total")
+    These are msgspec's structs, as it encodes them without asking Python for each, and the garbage collector, which has
+    nothing to find in them, leaves them alone.
+    """
 
-    def __init__(self) -> None:
-        self.observations = self.total = self.low = self.high = 0
-        self.first = self.last = _NOTHING
+    observations: int = 0
+    total: int = 0
+    low: int = 0
+    high: int = 0
+    first: _Seen = _NOTHING
+    last: _Seen = _NOTHING
 
     def begin(self, time: int, identity: int, price: int) -> None:
         """Count in the first observation."""
@@ -98,28 +105,18 @@ class _Sums:
             if other.last > self.last:
                 self.last = other.last
         else:
-            self.restore(other.dump())
-
-    def dump(self) -> tuple[Any, ...]:
-        return self.observations, self.total, self.low, self.high, self.first, self.last
-
-    def restore(self, dumped: Any) -> None:
-        """Be what `dump` gave."""
-        self.observations, self.total, self.low, self.high, first, last = dumped
-        self.first, self.last = tuple(first), tuple(last)
+            self.observations, self.total = other.observations, other.total
+            self.low, self.high = other.low, other.high
+            self.first, self.last = other.first, other.last
 
 
-class _Window(_Sums):
+class _Window(_Sums, kw_only=True, array_like=True, gc=False):
     """A window that can still change. `listings` are numbers; `changed` since it was last given to anybody."""
 
-    __slots__ = ("changed", "dropped", "key", "listings")
-
-    def __init__(self, key: _Key) -> None:
-        super().__init__()
-        self.key = key
-        self.listings: set[int] = set()
-        self.changed = False
-        self.dropped = False
+    key: _Key
+    listings: set[int] = msgspec.field(default_factory=set)
+    changed: bool = False
+    dropped: bool = False
 
     def row(self, watermark: int) -> Window:
         """The window as the sinks write it."""
@@ -136,20 +133,28 @@ class _Window(_Sums):
         )
 
 
-class _Part(_Sums):
+class _Part(_Sums, kw_only=True, gc=False):
     """A minute's sums that are not merged into its `windows` yet, and the numbers of listings that are new to them.
 
     `missed`: of how many windows it would be, had they not been dropped before.
     """
 
-    __slots__ = ("key", "listings", "missed", "windows")
+    windows: list[_Window]
+    missed: int
+    listings: list[int] = msgspec.field(default_factory=list)
 
-    def __init__(self, key: _PartKey, windows: list[_Window], missed: int) -> None:
-        super().__init__()
-        self.key = key
-        self.windows = windows
-        self.missed = missed
-        self.listings: list[int] = []
+
+class _Dump(msgspec.Struct, array_like=True):
+    """All that `Windows` knows, once it is merged."""
+
+    windows: list[_Window]
+    index: dict[str, int]
+    seen: dict[str, bytes]
+    dropped_to: dict[str, int]
+    too_late: int
+
+
+_LOADER = msgspec.msgpack.Decoder(_Dump)
 
 
 class Windows:
@@ -214,18 +219,23 @@ class Windows:
         part = self._parts.get(key)
         if part is None:
             dropped_to = self._dropped_to.get(key[0], NEVER)
+            key = (*_words(key), key[5])
             keys = list(_windows_of(key))
             lasting = [key for key in keys if _end(key) > dropped_to]
-            part = self._parts[key] = _Part(key, list(map(self._window, lasting)), len(keys) - len(lasting))
+            part = self._parts[key] = _Part(windows=list(map(self._window, lasting)), missed=len(keys) - len(lasting))
         return part
 
     def _window(self, key: _Key) -> _Window:
         window = self._windows.get(key)
         if window is None:
-            window = self._windows[key] = _Window(key)
-            end = _end(key)
-            (self._open if end > self._swept * _MINUTE else self._closed).setdefault(end, []).append(window)
+            window = _Window(key=key)
+            self._keep(window)
         return window
+
+    def _keep(self, window: _Window) -> None:
+        self._windows[window.key] = window
+        end = _end(window.key)
+        (self._open if end > self._swept * _MINUTE else self._closed).setdefault(end, []).append(window)
 
     def take(self, watermark: int) -> list[Window]:
         """The windows that changed since they were last taken."""
@@ -292,42 +302,39 @@ class Windows:
         for event, mark in safe.items():
             self._dropped_to[event] = max(mark, self._dropped_to.get(event, NEVER))
 
-    def dump(self) -> list[object]:
-        """The state as plain values; it shares nothing with the live state."""
-        return [
-            [(w.key, w.dump(), sorted(w.listings)) for w in self._windows.values() if w.observations],
-            [(part.key, part.dump(), list(part.listings)) for part in self._touched],
-            [window.key for window in self._changed if window.changed],
-            dict(self._index),
-            {event: seen.to_bytes(-(-seen.bit_length() // 8)) for event, seen in self._seen.items()},
-            dict(self._dropped_to),
-            self.too_late,
-        ]
+    def dump(self) -> bytes:
+        """The state as msgpack."""
+        self._merge()
+        return msgspec.msgpack.encode(
+            _Dump(
+                list(self._windows.values()),
+                self._index,
+                {event: seen.to_bytes(-(-seen.bit_length() // 8)) for event, seen in self._seen.items()},
+                self._dropped_to,
+                self.too_late,
+            )
+        )
 
     @classmethod
-    def load(cls, dumped: list[object], watermark: int) -> Windows:
+    def load(cls, dumped: bytes, watermark: int) -> Windows:
         """The state that `dump` gave."""
         state = cls()
         state._swept = watermark // _MINUTE
-        windows, parts, changed, state._index, seen, state._dropped_to, state.too_late = dumped  # type: ignore[assignment]
-        state._seen = {event: int.from_bytes(partitions) for event, partitions in seen.items()}  # type: ignore[attr-defined]
-        for key, sums, listings in windows:  # type: ignore[attr-defined]
-            window = state._window(tuple(key))
-            window.restore(sums)
-            window.listings = set(listings)
-        for key, sums, listings in parts:  # type: ignore[attr-defined]
-            part = state._part(tuple(key))
-            if not part.observations:
-                state._touched.append(part)
-            counted = _Sums()
-            counted.restore(sums)
-            part.merge(counted)  # two of one minute may stand there, as one that was dropped may be counted in again
-            part.listings += listings
-        for key in changed:  # type: ignore[attr-defined]
-            window = state._windows[tuple(key)]
-            window.changed = True
-            state._changed.append(window)
+        told = _LOADER.decode(dumped)
+        state._index, state._dropped_to, state.too_late = told.index, told.dropped_to, told.too_late
+        state._seen = {event: int.from_bytes(partitions) for event, partitions in told.seen.items()}
+        for window in told.windows:
+            window.key = (*_words(window.key), *window.key[5:])
+            state._keep(window)
+            if window.changed:
+                state._changed.append(window)
         return state
+
+
+def _words(key: _PartKey | _Key) -> tuple[str, str, str, str, str]:
+    """The words of a key, as the same objects wherever they stand: each row brings its own."""
+    event, source, section, level, currency = key[:5]
+    return intern(event), intern(source), intern(section), intern(level), intern(currency)
 
 
 def _end(key: _Key) -> int:

@@ -220,7 +220,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
 
 _WINDOWS_EVERY = timedelta(milliseconds=300)
-_WINDOWS_AT_LATEST = timedelta(seconds=15)  # somebody looks at them
+_WINDOWS_AT_LATEST = timedelta(seconds=60)  # somebody looks at them
 _WINDOWS_SHARE = 40  # of the flow's time, one part in so many goes into taking windows; to write them costs some more
 
 

@@ -288,11 +288,15 @@ _WINDOW_FRAME = dict.fromkeys(PRICE_WINDOWS.columns[:5], pl.String) | {
 
 
 def windows(rows: list[Window]) -> Write:
-    """Windows, at most one of each key."""
+    """Windows, at most one of each key; in the order of the key, so that neighbours in the index are upserted together.
+
+    In any other order, a quarter more of Postgres' time goes into an index that does not fit into its cache.
+    """
     columns = zip(_WINDOW_FRAME.items(), zip(*rows, strict=True), strict=True)
     frame = pl.DataFrame([pl.Series(name, column, dtype=dtype) for (name, dtype), column in columns])
     priced = with_units(frame, "min_price", "max_price", "avg_price", "open_price", "close_price")
-    return Write(PRICE_WINDOWS, priced.with_columns(priced["window_start"].cast(UTC)))
+    priced = priced.with_columns(priced["window_start"].cast(UTC))
+    return Write(PRICE_WINDOWS, priced.sort(PRICE_WINDOWS.key[:3]))
 
 
 def events(rows: list[Description]) -> Write:

@@ -250,7 +250,7 @@ def test_nothing_is_held_for_windows_that_are_past() -> None:
     for minute in range(0, 200):
         run.add(event(timestamp=at(minute * 60)))
         run.reach(minute * 60)
-    assert len(run.windows.dump()[0]) < 20  # type: ignore[arg-type]
+    assert len(msgpack.decode(run.windows.dump())[0]) < 20
 
 
 def test_an_idle_partition_lets_windows_close_and_all_idle_closes_the_last() -> None:
@@ -264,16 +264,6 @@ def test_an_idle_partition_lets_windows_close_and_all_idle_closes_the_last() -> 
     assert minute_of(run.reach(0, partition=1, idle_since=T + 600_000_000))[0].start == T + 480_000_000
 
 
-def test_snapshots_share_nothing_with_the_live_state() -> None:
-    run = Run()
-    run.add(event(price=10))
-    dumped = run.windows.dump()
-    run.add(event(price=20))
-    again = Windows.load(dumped, NEVER)
-    again.add(Rows(frame(event(price=30))))
-    assert minute_of(again.take(NEVER))[0].observations == 2
-
-
 def test_a_snapshot_keeps_two_sums_of_one_minute_that_was_dropped() -> None:
     """A partition that slept through a minute brings it once more: of a listing that is remembered, and of another."""
     run = Run(partitions=2)
@@ -283,7 +273,7 @@ def test_a_snapshot_keeps_two_sums_of_one_minute_that_was_dropped() -> None:
     rows = frame(event(price=20, listing_id="known"), event(price=30, listing_id="new"), part=1)
     run.windows.expect(rows["event_id"].to_list(), 1)
     run.windows.add(Rows(rows))
-    again = Windows.load(msgpack.decode(msgpack.encode(run.windows.dump())), run.clock.watermark)
+    again = Windows.load(run.windows.dump(), run.clock.watermark)
     taken, restored = (sorted(windows.take(run.clock.watermark)) for windows in (run.windows, again))
     assert taken == restored
     assert {w.observations for w in taken if w.seconds > 60} >= {3}, "the hour has all three"

@@ -44,7 +44,7 @@ class Run(NamedTuple):
     """One run, equal to the oracle in every table and the lake.
 
     Args:
-        rate: events/s from the first commit in Postgres to the last.
+        rate: events/s from the first commit in Postgres (or that with which all listings were known) to the last.
         cpu: microseconds an event, by kind of process, over the same time.
         peak: most memory of a flow's process, in MB.
         back: seconds from a SIGKILL to the first commit of the flow that is started at once; if it was asked for.
@@ -108,8 +108,21 @@ def make_rules(dsn: str, lows: dict[str, float], count: int) -> None:
             copy.write_row((event, round(low * (0.3 + 0.69 * (number + 1) / count), 2)))
 
 
-def run(on: Services, filled: Filled, batch: int, *, rules: int = 0, processes: int = 1, back: bool = False) -> Run:
-    """Read the topic from its start, to its end, with so many of people's rules (0: the default rule).
+def run(
+    on: Services, filled: Filled, batch: int, *, rules: int = 0, processes: int = 1, back: bool = False,
+    known: int = 0, epoch: int = EPOCH_SECONDS,
+) -> Run:  # fmt: skip
+    """Read the topic from its start, to its end.
+
+    Args:
+        on: what it runs on.
+        filled: the topic.
+        batch: BATCH_SIZE.
+        rules: how many of people's rules there are; with none, the default rule judges.
+        processes: of one cluster.
+        back: whether to kill the flow at the end, and see how soon it is back.
+        known: measure only once so many messages have been read.
+        epoch: seconds from snapshot to snapshot.
 
     Raises:
         AssertionError: a table differs from the oracle's; such a run does not count.
@@ -124,39 +137,40 @@ def run(on: Services, filled: Filled, batch: int, *, rules: int = 0, processes: 
         if rules:
             migrate(database.dsn)
             make_rules(database.dsn, filled.lows, rules)
-        flows = _start(pipeline, processes)
-        while not pipeline.progress():
+        flows = _start(pipeline, processes, epoch)
+        while sum(pipeline.progress().values()) <= known:
+            assert pipeline.flows[-1].running, f"the flow ended by itself:\n{pipeline.flows[-1].tail(30)}"
             time.sleep(0.05)
         before, began = cpu_seconds(flows), sum(pipeline.progress().values())
         pipeline.await_caught_up(900)
         spent, read = cpu_seconds(flows), sum(pipeline.progress().values()) - began
         pipeline.settle()
         peak = pipeline.peak_memory() / 2**20
-        _, rate, _ = committed(database.dsn)
-        seconds = _come_back(on.kafka, filled, pipeline) if back else None
+        _, rate, _ = committed(database.dsn, known)
+        seconds = _come_back(on.kafka, filled, pipeline, epoch) if back else None
         pipeline.drain()
         pipeline.check()
     return Run(rate, {kind: (spent[kind] - before[kind]) / read * 1e6 for kind in spent}, peak, seconds)
 
 
-def _start(pipeline: Pipeline, processes: int) -> set[int]:
+def _start(pipeline: Pipeline, processes: int, epoch: int) -> set[int]:
     addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(processes))
     shape = [("-i", str(number), "-a", addresses) for number in range(processes)] if processes > 1 else [()]
     return {
-        pipeline.start(*arguments, recovery=processes, interval=EPOCH_SECONDS, name=f"flow-{number}").process.pid
+        pipeline.start(*arguments, recovery=processes, interval=epoch, name=f"flow-{number}").process.pid
         for number, arguments in enumerate(shape)
     }
 
 
-def _come_back(kafka: Kafka, filled: Filled, pipeline: Pipeline) -> float:
+def _come_back(kafka: Kafka, filled: Filled, pipeline: Pipeline, epoch: int) -> float:
     """Seconds from a SIGKILL to the first commit of the flow that is started then; its last epoch is in the store."""
-    time.sleep(EPOCH_SECONDS + 2)
+    time.sleep(epoch + 2)
     pipeline.flows[-1].kill()
     began, known = time.monotonic(), pipeline.progress()
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
     key, value = filled.first
     producer.produce(filled.topic, value, key)
-    _start(pipeline, 1)
+    _start(pipeline, 1, epoch)
     producer.flush(30)
     while pipeline.progress() == known:
         flow = pipeline.flows[-1]

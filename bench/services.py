@@ -59,19 +59,20 @@ def cpu_seconds(flows: set[int]) -> dict[str, float]:
     return found
 
 
-def committed(dsn: str) -> tuple[int, float, float]:
-    """(rows, rows/s after the first commit, seconds from the first commit to the last)."""
+def committed(dsn: str, known: int = 0) -> tuple[int, float, float]:
+    """(rows, rows/s, seconds) in `price_history` after the first commit with which there were more than `known` rows."""
     with psycopg.connect(dsn) as connection:
         row = connection.execute(
-            "WITH commits AS (SELECT pg_xact_commit_timestamp(xmin) AS t FROM price_history) "
-            "SELECT count(*), count(*) FILTER (WHERE t > (SELECT min(t) FROM commits)), "
-            "extract(epoch FROM max(t) - min(t))::float8 FROM commits"
+            "WITH commits AS (SELECT pg_xact_commit_timestamp(xmin) AS t, count(*) AS n FROM price_history GROUP BY 1), "
+            "begun AS (SELECT min(t) AS t FROM (SELECT t, sum(n) OVER (ORDER BY t) AS so_far FROM commits) WHERE so_far > %s) "
+            "SELECT sum(n)::bigint, extract(epoch FROM max(c.t) - begun.t)::float8 FROM commits c, begun WHERE c.t > begun.t "
+            "GROUP BY begun.t",
+            (known,),
         ).fetchone()
-    assert row is not None
-    rows, later, seconds = row
-    if not seconds:
-        raise RuntimeError(f"all {rows:,} rows came in one commit: too few to tell a rate")
-    return rows, later / seconds, seconds
+    if row is None:
+        raise RuntimeError(f"all rows after the first {known:,} came in one commit: too few to tell a rate")
+    rows, seconds = row
+    return rows, rows / seconds, seconds
 
 
 def environment() -> str:

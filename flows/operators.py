@@ -220,8 +220,8 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
 
 _WINDOWS_EVERY = timedelta(milliseconds=300)
-_WINDOWS_AT_LATEST = timedelta(seconds=60)  # somebody looks at them
-_WINDOWS_SHARE = 40  # of the flow's time, one part in so many goes into taking windows; to write them costs some more
+_WINDOWS_AT_LATEST = timedelta(seconds=300)  # somebody looks at them
+_WINDOWS_SHARE = 100  # of the flow's time, one part in so many goes into taking windows; to write them costs some more
 
 
 @operator

@@ -13,28 +13,23 @@ when everything handed over is in files and synced.
 from __future__ import annotations
 
 import fcntl
-import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from analytics.lake import LAKE_COLUMNS, Name, current_files
 from analytics.schema import MONEY, OFFSET_BITS, split_id, with_units
+from sinks.files import Aside, publish, sync, write
+from sinks.joining import Joiner
 from sinks.writer import Writer
 
 _MOST_ROWS = 100_000  # in memory they take up to half a kilobyte each
-_JOINED_BYTES = 8 << 20  # joining holds all rows in memory, some 350,000, and sorts them
-_MERGE_AT, _SOME = 16, 4
-_SYNCS = 4
 _GATHER = 16  # so many frames of a partition become one
-_ROW_GROUP = 16_384  # of a joined file: a few events, so that one event's rows are found by the groups' statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +105,7 @@ class _Partition(StatefulSinkPartition[Item, None]):
         self._claim = _claim(directory, owner)
         self._lake = LakeWriter(directory / "prices")
         self._held = HeldWriter(directory / "held")
+        self._joiner = Joiner()
         self._writer: Writer[Item] = Writer("lake", self._write)
 
     def write_batch(self, values: list[Item]) -> None:
@@ -121,6 +117,7 @@ class _Partition(StatefulSinkPartition[Item, None]):
 
     def close(self) -> None:
         self._writer.stop()
+        self._joiner.stop()
         self._claim.close()
 
     def _write(self, items: list[Item], barrier: bool) -> None:
@@ -129,8 +126,11 @@ class _Partition(StatefulSinkPartition[Item, None]):
         if barrier or self._lake.waiting > _MOST_ROWS:
             self._held.flush()
             self._lake.flush()
-        else:
-            self._lake.tidy()  # never while a barrier waits, and with it the whole flow
+        elif not self._joiner.busy:
+            folders = self._lake.untidy()
+            for folder in folders:
+                self._lake.sweep(folder)
+            self._joiner.start(folders)
 
 
 class LakeWriter:
@@ -152,7 +152,7 @@ class LakeWriter:
         for folder in directory.glob("day=*"):
             for scrap in folder.glob("*.tmp"):
                 scrap.unlink()
-            self._sweep(folder)
+            self.sweep(folder)
             for path in current_files(folder.glob("*.parquet")):
                 name = Name.of(path)
                 key = (folder.name, name.stream, name.partition)
@@ -183,7 +183,7 @@ class LakeWriter:
         if not self.waiting:
             return
         durable: dict[tuple[str, int, int], int] = {}
-        written: list[_Aside] = []
+        written: list[Aside] = []
         for number, frames in self._frames.items():
             for day, part in _by_day(pl.concat(frames)):
                 stream, partition, first = split_id(part["id"][0])
@@ -195,44 +195,28 @@ class LakeWriter:
                     written.append(self._put(self._directory / day, name, with_units(part, *MONEY)[LAKE_COLUMNS]))
                     durable[key] = name.last
                 self._untidy.add(day)
-        _publish(written)
+        publish(written)
         self._durable |= durable
         self._frames, self.waiting = {}, 0
 
-    def tidy(self) -> bool:
-        """Join the small files of one partition, if there are many of a day that was written to; True: call again."""
-        while self._untidy:
-            day = self._untidy.pop()
-            if self._compact(self._directory / day):
-                self._untidy.add(day)
-                return True
-        return False
+    def untidy(self) -> list[Path]:
+        """The folders that were written to since this was last asked: there may be small files to join."""
+        folders = [self._directory / day for day in self._untidy]
+        self._untidy.clear()
+        return folders
 
-    def _put(self, folder: Path, name: Name, rows: pl.DataFrame, row_group: int | None = None) -> _Aside:
-        if not folder.exists():
-            folder.mkdir()
-            _sync(self._directory)
-        return _write(folder, str(name), rows, row_group)
-
-    def _compact(self, folder: Path) -> bool:
-        """Join a partition's small files once there are many, and say whether there were. The joined file's name covers
-        theirs, so that readers and restarts ignore the old ones from the moment it appears. Its rows stand event by
-        event, as most readers ask for one event; no reader may depend on that."""
-        for run in _to_join(current_files(folder.glob("*.parquet"))):
-            rows = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in run])
-            first, last = Name.of(run[0]), Name.of(run[-1])
-            name = Name(first.stream, first.partition, first.first, last.last)
-            _publish([self._put(folder, name, rows.sort("event_id", "timestamp", "id"), _ROW_GROUP)])
-            return True
-        self._sweep(folder)
-        return False
-
-    def _sweep(self, folder: Path) -> None:
+    def sweep(self, folder: Path) -> None:
         """Remove files that a joined one covers, once no reader that looked before it appeared can still want them."""
         paths = set(folder.glob("*.parquet"))
         for path in paths - set(current_files(paths)):
             if time.time() - path.stat().st_mtime >= self._keep_seconds:
                 path.unlink()
+
+    def _put(self, folder: Path, name: Name, rows: pl.DataFrame) -> Aside:
+        if not folder.exists():
+            folder.mkdir()
+            sync(self._directory)
+        return write(folder, str(name), rows)
 
 
 class HeldWriter:
@@ -263,41 +247,8 @@ class HeldWriter:
             known = pl.read_parquet(path, hive_partitioning=False) if path.exists() else told.clear()
             news = told.unique("id").join(known, on="id", how="anti")
             if news.height:
-                _publish([_write(self._directory, str(day), pl.concat([known, news]).sort("id"))])
+                publish([write(self._directory, str(day), pl.concat([known, news]).sort("id"))])
         self._frames = []
-
-
-class _Aside(NamedTuple):
-    """A file that has been written under another name, and the one that it shall have."""
-
-    path: Path
-    target: Path
-
-
-def _write(folder: Path, name: str, rows: pl.DataFrame, row_group: int | None = None) -> _Aside:
-    aside = folder / f"{name}.tmp"
-    try:
-        rows.write_parquet(aside, compression="zstd", compression_level=1, row_group_size=row_group)
-    except pl.exceptions.PolarsError as error:
-        # Some failures of a disk are told as Parquet that is out of specification.
-        found = re.search(r"os error (\d+)", str(error))
-        if found is None:
-            raise
-        raise OSError(int(found[1]), os.strerror(int(found[1])), str(aside)) from error
-    return _Aside(aside, folder / f"{name}.parquet")
-
-
-def _publish(files: list[_Aside]) -> None:
-    """Let files appear whole, each in place of an older one of its name, and be there for good.
-
-    Many are synced at once: a disk takes hardly longer for four than for one, and the flow waits for it.
-    """
-    with ThreadPoolExecutor(_SYNCS) as pool:
-        list(pool.map(_sync, [file.path for file in files]))
-    for file in files:
-        file.path.rename(file.target)
-    for folder in {file.target.parent for file in files}:
-        _sync(folder)
 
 
 def _by_partition(rows: pl.DataFrame) -> list[pl.DataFrame]:
@@ -314,27 +265,3 @@ def _by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     dated = rows.with_columns(day=pl.col("timestamp").dt.date())
     for (day,), part in dated.partition_by("day", as_dict=True, include_key=False).items():
         yield f"day={day}", part
-
-
-def _to_join(paths: list[Path]) -> Iterator[list[Path]]:
-    """Neighbouring files of one partition that become one: once there are many, or when no other fits in any more."""
-    run: list[Path] = []
-    size = 0
-    for path in paths:
-        more, next_to = path.stat().st_size, bool(run) and Name.of(run[-1])[:2] == Name.of(path)[:2]
-        if not next_to or size + more > _JOINED_BYTES:
-            if len(run) >= (_SOME if next_to else _MERGE_AT):
-                yield run
-            run, size = [], 0
-        run.append(path)
-        size += more
-    if len(run) >= _MERGE_AT:
-        yield run
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,6 +20,7 @@ from dash_app.database import Database
 from dash_app.lake import Lake, LakeAwayError
 from dash_app.loaders import history
 from dash_app.loaders.schemas import SERIES
+from sinks.joining import join
 from sinks.lake import HeldWriter, LakeWriter
 from tests.unit.dash_app import seed
 from tests.unit.sinks import rows
@@ -81,8 +82,9 @@ class Log:
         doubts.add([rows.frame([{**_row(row), "reason": row["doubted"]} for row in held])])
         doubts.flush()
         writer.flush()
-        while writer.tidy():
-            pass
+        for folder in writer.untidy():
+            while join(folder):
+                pass
 
     def whole(self) -> pl.DataFrame:
         """The event's accepted prices as Postgres has them."""

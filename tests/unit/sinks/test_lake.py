@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from polars.testing import assert_frame_equal
 from analytics import lake
 from analytics.lake import LAKE_COLUMNS, Name, current_files
 from analytics.schema import MONEY, PRICE_SCHEMA, row_id, split_id, to_units
+from sinks import files, joining
 from sinks import lake as sink
 from sinks.lake import HeldWriter, LakeSink, LakeTaken, LakeWriter
 from tests.unit.sinks import rows
@@ -29,8 +31,10 @@ DAY = timedelta(days=1)
 def settle(writer: LakeWriter) -> None:
     """Write what was taken, and join what there is to join."""
     writer.flush()
-    while writer.tidy():
-        pass
+    for folder in writer.untidy():
+        while joining.join(folder):
+            pass
+        writer.sweep(folder)
 
 
 def expected(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -105,7 +109,7 @@ def test_the_lake_holds_each_row_once_whatever_the_cuts_and_crashes(
     log, processes = run
     by_place = {split_id(row["id"])[1:]: row for row in log}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sink, "_MERGE_AT", merge_at)
+        patch.setattr(joining, "_MERGE_AT", merge_at)
         directory = Path(folder)
         for batches in processes:
             writer = LakeWriter(
@@ -169,9 +173,12 @@ def test_nothing_taken_is_nothing_written(tmp_path: Path) -> None:
 def test_a_file_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is synced under another name before it gets its own, in a folder that is itself synced into its parent."""
     synced: list[str] = []
-    monkeypatch.setattr(sink, "_sync", lambda path: synced.append(path.name + ("" if path.exists() else " missing")))
+    for module in (files, sink):
+        monkeypatch.setattr(
+            module, "sync", lambda path: synced.append(path.name + ("" if path.exists() else " missing"))
+        )
     write(tmp_path, [rows.price(0)])
-    assert synced == ["prices", "0001-0000-0000000000000-0000000000000.tmp", "day=2026-11-23"]
+    assert synced == ["prices", f"0001-0000-0000000000000-0000000000000.{os.getpid()}.tmp", "day=2026-11-23"]
 
 
 def test_a_crash_before_the_rename_leaves_nothing_that_readers_see(
@@ -247,7 +254,7 @@ def test_fifteen_small_files_stay_and_sixteen_are_joined(tmp_path: Path) -> None
 
 
 def test_a_joined_file_finds_one_events_rows_by_its_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "_ROW_GROUP", 8)
+    monkeypatch.setattr(joining, "_ROW_GROUP", 8)
     writer, taken = LakeWriter(tmp_path / "prices", keep_seconds=0), []
     for number in range(16):
         taken += (batch := [rows.price(4 * number + e, event_id=f"event_{e}") for e in range(4)])
@@ -299,7 +306,7 @@ def test_a_crash_before_the_joined_files_are_removed_shows_no_row_twice(
 
 def test_a_large_file_between_small_ones_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A joined name covers all offsets between: the small files before and after a large one are joined apart."""
-    monkeypatch.setattr(sink, "_JOINED_BYTES", 200_000)
+    monkeypatch.setattr(joining, "_JOINED_BYTES", 200_000)
     writer, taken, offset = LakeWriter(tmp_path / "prices", keep_seconds=0), [], 0
     for size in [1] * 15 + [25_000] + [1] * 16:
         batch = [
@@ -321,19 +328,19 @@ def test_a_large_file_between_small_ones_is_not_swallowed(tmp_path: Path, monkey
 def test_a_joined_file_is_never_larger_than_what_memory_is_meant_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink, "_JOINED_BYTES", 60_000)
+    monkeypatch.setattr(joining, "_JOINED_BYTES", 60_000)
     read: list[int] = []
     concat = pl.concat
-    monkeypatch.setattr(sink, "_MERGE_AT", 5)
+    monkeypatch.setattr(joining, "_MERGE_AT", 5)
     writer, taken = LakeWriter(tmp_path / "prices", keep_seconds=0), []
-    compact = writer._compact
+    join = joining.join
 
     def noting(folder: Path) -> bool:
         with monkeypatch.context() as patch:
-            patch.setattr(sink.pl, "concat", lambda frames: (made := concat(frames), read.append(made.height))[0])
-            return compact(folder)
+            patch.setattr(joining.pl, "concat", lambda frames: (made := concat(frames), read.append(made.height))[0])
+            return join(folder)
 
-    monkeypatch.setattr(writer, "_compact", noting)
+    monkeypatch.setattr(joining, "join", noting)
     for turn in range(60):
         batch = [rows.price(turn * 40 + n, listing_id=f"{turn * 40 + n:x}") for n in range(40)]
         taken += batch

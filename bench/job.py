@@ -121,7 +121,7 @@ def run(
         rules: how many of people's rules there are; with none, the default rule judges.
         processes: of one cluster.
         back: whether to kill the flow at the end, and see how soon it is back.
-        known: measure only once so many messages have been read.
+        known: measure only once so many messages have been read; the rate, once there are so many prices.
         epoch: seconds from snapshot to snapshot.
 
     Raises:

@@ -55,24 +55,28 @@ def cpu_seconds(flows: set[int]) -> dict[str, float]:
             else None
         )  # fmt: skip
         if kind is not None:
-            found[kind] += (int(fields[11]) + int(fields[12])) / _TICKS
+            spent = int(fields[11]) + int(fields[12])
+            if kind == "flow":
+                spent += int(fields[13]) + int(fields[14])  # of its processes that have ended: the lake's joining
+            found[kind] += spent / _TICKS
     return found
 
 
 def committed(dsn: str, known: int = 0) -> tuple[int, float, float]:
-    """(rows, rows/s, seconds) in `price_history` after the first commit with which there were more than `known` rows."""
+    """Of `price_history`: (all its rows, rows/s and seconds after the commit with which there were more than `known`)."""
     with psycopg.connect(dsn) as connection:
         row = connection.execute(
             "WITH commits AS (SELECT pg_xact_commit_timestamp(xmin) AS t, count(*) AS n FROM price_history GROUP BY 1), "
-            "begun AS (SELECT min(t) AS t FROM (SELECT t, sum(n) OVER (ORDER BY t) AS so_far FROM commits) WHERE so_far > %s) "
-            "SELECT sum(n)::bigint, extract(epoch FROM max(c.t) - begun.t)::float8 FROM commits c, begun WHERE c.t > begun.t "
-            "GROUP BY begun.t",
+            "counted AS (SELECT t, sum(n) OVER (ORDER BY t) AS so_far FROM commits), "
+            "begun AS (SELECT min(t) AS t FROM counted WHERE so_far > %s) "
+            "SELECT sum(n)::bigint, (sum(n) FILTER (WHERE c.t > begun.t))::bigint, "
+            "extract(epoch FROM max(c.t) - begun.t)::float8 FROM commits AS c, begun GROUP BY begun.t",
             (known,),
         ).fetchone()
-    if row is None:
+    if row is None or row[1] is None:
         raise RuntimeError(f"all rows after the first {known:,} came in one commit: too few to tell a rate")
-    rows, seconds = row
-    return rows, rows / seconds, seconds
+    rows, later, seconds = row
+    return rows, later / seconds, seconds
 
 
 def environment() -> str:

@@ -187,6 +187,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
         settings = (lateness, release_after, of)
         self._of = of
         self._pause = _WINDOWS_EVERY
+        self._spent = timedelta()
         self._shard = Shard(*settings) if state is None else Shard.load(unseal(state), *settings)
         self._due: datetime | None = datetime.now(UTC) if self._shard.has_windows else None
 
@@ -203,7 +204,9 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
         began = time.thread_time()
         output = ShardOutput(windows=self._shard.take_windows())
         spent = timedelta(seconds=time.thread_time() - began)
-        self._pause = min(max(_WINDOWS_EVERY, spent * self._of * _WINDOWS_SHARE), _WINDOWS_AT_LATEST)
+        # One large take, of a backlog or after a restart, says nothing of the next.
+        lasting, self._spent = min(spent, self._spent), spent
+        self._pause = min(max(_WINDOWS_EVERY, lasting * self._of * _WINDOWS_SHARE), _WINDOWS_AT_LATEST)
         return [output], StatefulBatchLogic.RETAIN
 
     @override
@@ -220,7 +223,7 @@ class _ShardLogic(StatefulBatchLogic[ShardBatch, ShardOutput, bytes]):
 
 
 _WINDOWS_EVERY = timedelta(milliseconds=300)
-_WINDOWS_AT_LATEST = timedelta(seconds=300)  # somebody looks at them
+_WINDOWS_AT_LATEST = timedelta(seconds=300)  # a minute's is told when it closes; of an hour, somebody sees the rest
 _WINDOWS_SHARE = 100  # of the flow's time, one part in so many goes into taking windows; to write them costs some more
 
 

@@ -28,6 +28,14 @@ def write(folder: Path, name: str, rows: pl.DataFrame, row_group: int | None = N
     """
     aside = folder / f"{name}.{os.getpid()}.tmp"
     try:
+        return _written(aside, rows, folder / f"{name}.parquet", row_group)
+    except BaseException:
+        aside.unlink(missing_ok=True)  # a disk that is full shall not stay so for it
+        raise
+
+
+def _written(aside: Path, rows: pl.DataFrame, target: Path, row_group: int | None) -> Aside:
+    try:
         rows.write_parquet(aside, compression="zstd", compression_level=1, row_group_size=row_group)
     except pl.exceptions.PolarsError as error:
         # Some failures of a disk are told as Parquet that is out of specification.
@@ -35,7 +43,7 @@ def write(folder: Path, name: str, rows: pl.DataFrame, row_group: int | None = N
         if found is None:
             raise
         raise OSError(int(found[1]), os.strerror(int(found[1])), str(aside)) from error
-    return Aside(aside, folder / f"{name}.parquet")
+    return Aside(aside, target)
 
 
 def publish(files: list[Aside]) -> None:

@@ -151,7 +151,7 @@ class LakeWriter:
         directory.mkdir(parents=True, exist_ok=True)
         for folder in directory.glob("day=*"):
             for scrap in folder.glob("*.tmp"):
-                scrap.unlink()
+                scrap.unlink(missing_ok=True)
             self.sweep(folder)
             for path in current_files(folder.glob("*.parquet")):
                 name = Name.of(path)

@@ -63,9 +63,9 @@ def figures(health: Health) -> list[Figure]:
             _over(health.stored_after, 60),
         ),
         Figure(
-            "Recovery age", text.duration(health.recovery_age), "a restart reads this again", "up to 15 seconds",
-            "Snapshots do not come. Is the flow run with -r and -s 5? A sink that hangs holds them up, too.",
-            not silent and (health.recovery_age is None or health.recovery_age > 60),
+            "Recovery age", text.duration(health.recovery_age), "a restart reads this again", "a few times what -s says",
+            "Snapshots do not come. Is the flow run with -r, and with -s 5 or, for very many listings, -s 60? A sink that hangs "
+            "holds them up, too.", not silent and (health.recovery_age is None or health.recovery_age > 180),
         ),
         Figure(
             "Dead letters", text.count(health.dead), "refused so far", "none",

@@ -264,7 +264,7 @@ def test_an_idle_partition_lets_windows_close_and_all_idle_closes_the_last() -> 
     assert minute_of(run.reach(0, partition=1, idle_since=T + 600_000_000))[0].start == T + 480_000_000
 
 
-def test_a_snapshot_keeps_two_sums_of_one_minute_that_was_dropped() -> None:
+def test_a_snapshot_keeps_what_came_of_a_minute_that_was_dropped() -> None:
     """A partition that slept through a minute brings it once more: of a listing that is remembered, and of another."""
     run = Run(partitions=2)
     run.add(event(price=10, listing_id="known"))
@@ -277,6 +277,14 @@ def test_a_snapshot_keeps_two_sums_of_one_minute_that_was_dropped() -> None:
     taken, restored = (sorted(windows.take(run.clock.watermark)) for windows in (run.windows, again))
     assert taken == restored
     assert {w.observations for w in taken if w.seconds > 60} >= {3}, "the hour has all three"
+
+
+def test_what_was_told_before_a_snapshot_is_not_told_again_after_it() -> None:
+    run = Run()
+    assert run.add(event())
+    again = Windows.load(run.windows.dump(), run.clock.watermark)
+    assert not again.changed
+    assert again.take(run.clock.watermark) == []
 
 
 def test_lateness_is_left_to_the_clock() -> None:

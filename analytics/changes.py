@@ -121,13 +121,11 @@ def detect(state: State, rows: Rows, release_after: int, see: See | None = None)
 
 
 def _place(rows: Rows, position: int) -> Place:
-    section, row, source, currency, level, first_seen = (rows.column(name)[position] for name in _PLACE)
-    return _shared(Place(section, row, source, currency, level, first_seen))
+    return _shared(*(rows.column(name)[position] for name in _PLACE))
 
 
-def _shared(place: Place) -> Place:
-    """The same place, whose words are the same objects wherever they stand: each row, or snapshot, brings its own."""
-    section, row, source, currency, level, first_seen = place
+def _shared(section: str | None, row: str | None, source: str, currency: str, level: str, first_seen: int) -> Place:
+    """A place whose words are the same objects wherever they stand: each row, or snapshot, brings its own."""
     return Place(
         None if section is None else intern(section), None if row is None else intern(row),
         intern(source), intern(currency), intern(level), first_seen,
@@ -149,7 +147,7 @@ def load(dumped: dict[str, Any]) -> State:
 
 def _last(values: list[Any]) -> Last:
     time, price, total, quantity, place = values
-    return time, price, total, quantity, _shared(Place(*place))
+    return time, price, total, quantity, _shared(*place)
 
 
 def with_changes(rows: pl.DataFrame, previous: list[Previous]) -> pl.DataFrame:

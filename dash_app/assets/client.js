@@ -2,6 +2,8 @@
 "use strict";
 let watching = null;
 let asking = 0; // the server, by callbacks
+const SEPARATOR = "\n"; // between the values of a select of several, as shell/search.py says
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 const send = window.fetch;
 window.fetch = function (...asked) {
   const answer = send.apply(window, asked);
@@ -57,14 +59,21 @@ window.dash_clientside.conscope = {
     return search;
   },
 
-  // The choices that were found, and what is chosen among them: it may not be, when the answer is to an earlier question.
-  listed: function (found, value, shown) {
-    if (!found) return window.dash_clientside.no_update;
+  // Shows the choices that were found, with what is chosen among them: it may not be, when the answer is to an earlier
+  // question. What the field holds counts, not what it has told Dash: it tells a moment after somebody chose, and until
+  // then new choices would bring back what was chosen before (dash-mantine-components 2.8).
+  listed: function (found, told, shown, name) {
+    if (!found) return;
+    const held = document.getElementById(name)?.closest(".searched")?.querySelector("input[type=hidden]")?.value;
+    const several = Array.isArray(told);
+    const chosen = held === undefined ? told : several ? held.split(SEPARATOR).filter(Boolean) : held || null;
     const there = new Set(found.map((option) => option.value));
-    const chosen = new Set([value].flat().filter((one) => one && !there.has(one)));
-    const choices = (shown || []).filter((option) => chosen.has(option.value)).concat(found);
-    const same = JSON.stringify(choices) === JSON.stringify(shown);
-    return same ? window.dash_clientside.no_update : choices;
+    const missing = new Set([chosen].flat().filter((one) => one && !there.has(one)));
+    const choices = (shown || []).filter((option) => missing.has(option.value)).concat(found);
+    const props = {};
+    if (!same(choices, shown)) props.data = choices;
+    if (!same(chosen, told ?? null)) props.value = chosen;
+    if (props.data) window.dash_clientside.set_props(name, props);
   },
 
   // A beat is a tick, unless answers are under way: Dash drops an answer when the same is asked again, so that where

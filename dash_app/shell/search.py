@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, State, dcc, html
 
 
 def found(part: str) -> str:
@@ -15,6 +15,8 @@ def found(part: str) -> str:
 
 def searched(part: str, kind: Any = dmc.Select, **more: Any) -> Any:
     """A select of that kind, whose choices are what was `found`."""
+    if kind is dmc.MultiSelect:
+        more["hiddenInputValuesDivider"] = "\n"  # as client.js takes them apart
     return html.Div([dcc.Store(id=found(part)), kind(id=part, searchable=True, **more)], className="searched")
 
 
@@ -24,9 +26,9 @@ def register(app: Dash, part: str) -> None:
     in_browser: Any = app.clientside_callback  # Dash leaves it without types
     in_browser(
         ClientsideFunction("conscope", "listed"),
-        Output(part, "data"),
         Input(found(part), "data"),
         State(part, "value"),
         State(part, "data"),
+        State(part, "id"),
         prevent_initial_call=True,
     )

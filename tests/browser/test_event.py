@@ -10,13 +10,20 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from dash_app.pages.event import ids
+from dash_app.pages.event import ids as here
+from dash_app.shell.search import found
 from tests.browser.conftest import Site, Watched, drag, leave, postgres_away
 
 pytestmark = pytest.mark.browser
 
 _RANGE = "() => document.querySelector('#price-chart .js-plotly-plot')._fullLayout.xaxis.range.map(String)"
 _TRACES = "() => document.querySelector('#price-chart .js-plotly-plot')._fullData.map(t => [t.meta, String(t.visible)])"
+_CHOOSE = """(option, [found, first]) => {
+    const answer = () => window.dash_clientside.set_props(found, {data: [{value: "other", label: "Another event"}]});
+    if (first == "answer") answer();
+    option.click();
+    if (first == "choice") answer();
+}"""
 _NEW_PRICE = """
 WITH newest AS (SELECT max("timestamp") + interval '1 second' AS at, max(id) + 1 AS id FROM price_history),
 raw AS (
@@ -94,6 +101,24 @@ def test_an_event_is_chosen_by_keyboard_and_the_link_reproduces_it(site: Site, w
     expect(page.locator("#event-range input[value='1d']")).to_be_checked()
     expect(page.locator("input[value='average']")).to_be_checked()
     expect(page.locator("#changes thead")).to_contain_text("Event")
+    assert watched.problems == []
+
+
+@pytest.mark.parametrize("first", ["answer", "choice"])
+def test_what_is_chosen_while_an_answer_comes_stays_chosen(site: Site, watched: Watched, first: str) -> None:
+    page = watched.page
+    _open(page, site.url + "event")
+    for part, label, words in ((here.EVENT, "Event", "radio"), (here.COMPARE, "Compare with", "taylor")):
+        choice = page.get_by_role("textbox", name=label)
+        choice.scroll_into_view_if_needed()
+        choice.click()
+        choice.fill(words)
+        option = page.get_by_role("option")
+        expect(option).to_have_count(1)
+        page.wait_for_timeout(1000)  # what was asked with those words is answered before the test's own answer
+        option.evaluate(_CHOOSE, [found(part), first])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Radiohead")
+    expect(page).to_have_url(re.compile(r"\?event=concert_456&.*compare=concert_123"))
     assert watched.problems == []
 
 
@@ -249,7 +274,7 @@ def test_postgres_away_is_said_and_got_over(own_site: Site, watched: Watched) ->
 def test_the_first_chart_does_not_wait_to_be_told_of_news(site: Site, watched: Watched) -> None:
     """Or it would be the last thing to be seen on a busy machine."""
     page = watched.page
-    asks = f'"output":"{ids.TOLD}.data"'
+    asks = f'"output":"{here.TOLD}.data"'
     page.route(
         "**/_dash-update-component", lambda way: None if asks in (way.request.post_data or "") else way.continue_()
     )

@@ -3,5 +3,5 @@
 URL, BEAT, TICK, SLOW = "url", "beat", "tick", "slow"
 ZONE, SCHEME, TOGGLE = "zone", "scheme", "scheme-toggle"
 PRICES, HEALTH_TOKEN, HEARTBEAT, WRITTEN = "prices-token", "health-token", "heartbeat", "written"
-STAGE, NOTICE, OFFLINE, PAGE, TOASTS = "stage", "notice", "offline", "page", "toasts"
+FRAME, STAGE, NOTICE, OFFLINE, PAGE, TOASTS = "frame", "stage", "notice", "offline", "page", "toasts"
 LINK, LINK_TEXT, NAVIGATION = "link", "link-text", "navigation"

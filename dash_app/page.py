@@ -72,6 +72,7 @@ class Page:
         register: makes its callbacks, once at start.
         exports: tables to take away, by name: what the address's view shows, all of it (`views.export`).
         needs_prices: without a price in the database the page says how to get some instead.
+        wide: it has more beside each other than others, and takes more of a wide window.
     """
 
     path: str
@@ -80,3 +81,4 @@ class Page:
     register: Callable[[Dash, Services], None]
     exports: Mapping[str, Export] = field(default_factory=dict)
     needs_prices: bool = False
+    wide: bool = False

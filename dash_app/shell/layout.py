@@ -29,14 +29,13 @@ _THEME = {
 def layout(pages: Sequence[Page]) -> Any:
     """The whole frame, on Mantine's provider, with a skeleton where the page will be."""
     waiting = html.Div([html.Section(skeleton(4, 28), className="card")], className="content")
+    skip = html.A("Skip to the page", href=f"#{ids.STAGE}", className="skip")
+    parts = [_notices(), _empty(), html.Div(waiting, id=ids.PAGE)]
+    stage = html.Main(parts, id=ids.STAGE, className="loading", tabIndex=-1)
     return dmc.MantineProvider(
         [
             *_clockwork(),
-            html.A("Skip to the page", href=f"#{ids.STAGE}", className="skip"),
-            _header(pages),
-            html.Main(
-                [_notices(), _empty(), html.Div(waiting, id=ids.PAGE)], id=ids.STAGE, className="loading", tabIndex=-1
-            ),
+            html.Div([skip, _header(pages), stage], id=ids.FRAME),
         ],
         theme=_THEME,
         defaultColorScheme="auto",

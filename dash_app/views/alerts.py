@@ -77,7 +77,7 @@ def _card(row: dict[str, Any], zone: str) -> html.Li:
             html.Div(rule_now(row, zone), id=now_id(row["id"]), className="rule-now"),
             html.Div(_buttons(row, title), className="acts"),
         ],
-        className="rule-card",
+        id=card_id(row["id"]), className=card_class(row["state"]),
     )  # fmt: skip
 
 
@@ -104,6 +104,16 @@ def _event_link(row: dict[str, Any]) -> Any:
     return dcc.Link(
         text.isolated(row["event"] or row["event_id"]), href=f"/event?event={quote(row['event_id'], safe='')}"
     )
+
+
+def card_id(rule: object) -> dict[str, Any]:
+    """The whole card."""
+    return {"type": "alerts-card", "rule": rule}
+
+
+def card_class(state: str) -> str:
+    """A card looks after its rule's state."""
+    return f"rule-card {state}"
 
 
 def badge_id(rule: object) -> dict[str, Any]:

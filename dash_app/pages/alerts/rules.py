@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, no_update
@@ -13,7 +14,17 @@ from dash_app.page import Services
 from dash_app.pages.alerts import ids as here
 from dash_app.pages.alerts.layout import state_choices
 from dash_app.shell.guard import keeps
-from dash_app.views.alerts import badge_id, default_rule, now_id, rule_cards, rule_now, state_badge, summary
+from dash_app.views.alerts import (
+    badge_id,
+    card_class,
+    card_id,
+    default_rule,
+    now_id,
+    rule_cards,
+    rule_now,
+    state_badge,
+    summary,
+)
 
 PER_PAGE = 12
 _SAID = ("id", "name", "event_id", "event", "venue", "date", "says", "wanted", "channels", "active", "muted_until")
@@ -49,15 +60,14 @@ def register(app: Dash, services: Services) -> None:
         }
         shows = {str(number): repr((row, zone)) for number, row in found.items()}
         moved = [number in found and shows[str(number)] != (shown or {}).get(str(number)) for number in numbers]
+
+        def drawn(part: Callable[[dict[str, Any]], Any]) -> list[Any]:
+            return [part(found[number]) if new else no_update for number, new in zip(numbers, moved, strict=True)]
+
         return (
-            [
-                state_badge(found[number]["state"]) if new else no_update
-                for number, new in zip(numbers, moved, strict=True)
-            ],
-            [
-                rule_now(found[number], zone or "UTC") if new else no_update
-                for number, new in zip(numbers, moved, strict=True)
-            ],
+            drawn(lambda rule: card_class(rule["state"])),
+            drawn(lambda rule: state_badge(rule["state"])),
+            drawn(lambda rule: rule_now(rule, zone or "UTC")),
             shows,
         )
 
@@ -86,6 +96,7 @@ def register(app: Dash, services: Services) -> None:
         State(here.DRAWN, "data"),
     )(cards)
     app.callback(
+        Output(card_id(ALL), "className"),
         Output(badge_id(ALL), "children"),
         Output(now_id(ALL), "children"),
         Output(here.MOVED, "data"),

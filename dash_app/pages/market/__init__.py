@@ -29,4 +29,4 @@ def _register(app: Dash, services: Services) -> None:
     )
 
 
-PAGE = Page(_PATH, "Market", layout, _register, exports={"market": grid.export}, needs_prices=True)
+PAGE = Page(_PATH, "Market", layout, _register, exports={"market": grid.export}, needs_prices=True, wide=True)

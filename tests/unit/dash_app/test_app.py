@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import dash_app
 from dash_app.app import create_app
 from dash_app.security import check_bind, is_loopback
 from settings import Settings
@@ -91,3 +93,8 @@ def test_the_tick_says_that_postgres_is_away(client: Any) -> None:
     assert answer["link-text"]["children"] == "Postgres is away"
     assert answer["notice"]["hidden"] is False
     assert "prices-token" not in answer
+
+
+def test_no_style_looks_for_what_stands_within() -> None:
+    costly = [path.name for path in Path(dash_app.__file__).parent.rglob("*.css") if ":has(" in path.read_text()]
+    assert not costly, "the browser asks :has anew at every change of a page; a class says the same"

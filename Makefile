@@ -22,7 +22,7 @@ test: .venv/dev ## the quick tests: no broker, no browser; ARGS="-k lake" goes t
 	@$(PYTEST) -n auto --dist worksteal -m "$(QUICK)" $(ARGS)
 
 test-services: .venv/dev ## the tests with real Kafka (Docker, or Java 17 and Maven) and with Chromium
-	@$(PYTEST) -m "not ($(QUICK))" $(ARGS)
+	@$(PYTEST) -n 2 --dist worksteal -m "not ($(QUICK))" $(ARGS)
 
 test-all: test test-services ## both of the above
 

@@ -28,7 +28,8 @@ _FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-expect.set_options(timeout=30_000)  # a busy machine is no failure
+_PATIENCE = 60_000  # milliseconds; a busy machine is no failure
+expect.set_options(timeout=_PATIENCE)
 _ROOT = Path(__file__).parents[2]
 # What is seldom: a name that is written from the right, with what an unheeding page would turn round, and a single price.
 RIGHT_TO_LEFT, ITS_HALL = "ليلة العمر (2)", "דאר 7!"
@@ -153,7 +154,7 @@ def _serve() -> Iterator[Site]:
             yield Site(url, server, server.dsn(), lake)
         finally:
             process.terminate()
-            output, _ = process.communicate(timeout=20)
+            output, _ = process.communicate(timeout=60)
         assert process.returncode == 0, output.decode()
         assert b"Traceback" not in output, output.decode()
 
@@ -169,7 +170,7 @@ def watched(browser: Browser) -> Iterator[Watched]:
 def watch(browser: Browser, **options: Any) -> Iterator[Watched]:
     """A page in a browser profile of its own, and what goes wrong on it; no request may leave this machine."""
     context = browser.new_context(timezone_id="America/New_York", **options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_PATIENCE)
     watched = Watched(context.new_page())
     note = watched.problems.append
     page = watched.page

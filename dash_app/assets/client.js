@@ -1,4 +1,4 @@
-// What the browser does by itself. Called by name from callbacks/client.py; no server is asked.
+// What the browser does by itself. Called by name from shell/; no server is asked.
 "use strict";
 let watching = null;
 let asking = 0; // the server, by callbacks
@@ -60,20 +60,23 @@ window.dash_clientside.conscope = {
   },
 
   // Shows the choices that were found, with what is chosen among them: it may not be, when the answer is to an earlier
-  // question. What the field holds counts, not what it has told Dash: it tells a moment after somebody chose, and until
-  // then new choices would bring back what was chosen before (dash-mantine-components 2.8).
+  // question. What the field holds counts before what it has told Dash: it tells a moment after somebody chose, and until
+  // then new choices would bring back what was chosen before (dash-mantine-components 2.8). Only what it offers can have
+  // been chosen, or emptied; else the page itself has set a value that the field does not hold yet.
   listed: function (found, told, shown, name) {
     if (!found) return;
-    const held = document.getElementById(name)?.closest(".searched")?.querySelector("input[type=hidden]")?.value;
+    const offered = new Set((shown || []).map((option) => option.value));
+    const all = (values) => values.every((one) => offered.has(one));
     const several = Array.isArray(told);
-    const chosen = held === undefined ? told : several ? held.split(SEPARATOR).filter(Boolean) : held || null;
+    const field = document.getElementById(name)?.closest(".searched")?.querySelector("input[type=hidden]");
+    const held = !field ? null : field.value === "" ? [] : several ? field.value.split(SEPARATOR) : [field.value];
+    const counts = held && all(held.length ? held : [told ?? []].flat());
+    const chosen = !counts ? told : several ? held : held[0] ?? null;
     const there = new Set(found.map((option) => option.value));
     const missing = new Set([chosen].flat().filter((one) => one && !there.has(one)));
     const choices = (shown || []).filter((option) => missing.has(option.value)).concat(found);
-    const props = {};
-    if (!same(choices, shown)) props.data = choices;
-    if (!same(chosen, told ?? null)) props.value = chosen;
-    if (props.data) window.dash_clientside.set_props(name, props);
+    if (same(choices, shown)) return;
+    window.dash_clientside.set_props(name, same(chosen, told ?? null) ? { data: choices } : { data: choices, value: chosen });
   },
 
   // A beat is a tick, unless answers are under way: Dash drops an answer when the same is asked again, so that where

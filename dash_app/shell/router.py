@@ -46,7 +46,7 @@ def register(app: Dash, pages: Sequence[Page]) -> None:
         if found is None:
             return unknown_page(), "", None
         # A class of the frame, as a style that looks for what stands within it (:has) costs at every change of the page:
-        # with eight of them, 1.5 of the 7.8 seconds in which a slow machine shows an event.
+        # with nine of them, 1.5 of the 7.8 seconds in which a slow machine shows an event.
         frame = " ".join(["needs-prices"] * found.needs_prices + ["wide"] * found.wide)
         shown = html.Div(found.layout(view), className="content")
         return shown, frame, None  # what the page before wrote may be come back to

@@ -89,6 +89,7 @@ def test_a_rule_is_tried_made_seen_firing_muted_and_deleted(own_site: Site, watc
     expect(page.locator(".log tbody tr").first).to_contain_text("at or below 150.00 USD")
     page.get_by_role("button", name="For an hour").click()
     expect(card.locator(".rule-state")).to_have_text("Muted")
+    expect(card).to_have_class("rule-card muted")
     expect(page.get_by_text(re.compile("Rule #1 is silent until"))).to_be_visible()
     card.get_by_role("button", name="Unmute").click()
     expect(card.locator(".rule-state")).to_have_text("Fired")

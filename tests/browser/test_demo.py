@@ -82,8 +82,10 @@ def _zoom(page: Page) -> None:
 def _its_chart_keeps_its_zoom_while_prices_come(page: Page) -> None:
     expect(page.locator("#price-chart .scatterlayer .trace").first).to_be_attached(timeout=_PATIENCE)
     _zoom(page)
-    page.wait_for_timeout(500)  # in which it is drawn
-    zoomed, drawn = page.evaluate(_RANGE), page.evaluate(_DRAWN)
+    zoomed = None
+    while zoomed != (zoomed := page.evaluate(_RANGE)):  # until it is drawn
+        page.wait_for_timeout(500)
+    drawn = page.evaluate(_DRAWN)
     page.wait_for_function(f"drawn => ({_DRAWN})() !== drawn", arg=drawn, timeout=_PATIENCE)
     assert page.evaluate(_RANGE) == zoomed, "new prices moved the chart"
 

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from dash_app import ids
+from dash_app.pages.pipeline import ids as held
 from tests.browser.conftest import Site, Watched, drag
 
 pytestmark = pytest.mark.browser
@@ -22,6 +24,17 @@ _REFUSED = """
 INSERT INTO dead_letters VALUES (4503599627371000, 'raw_prices', 0, 504, 'not JSON', NULL, %(payload)s, 70000)
 """
 _THERE = "SELECT count(*) FROM price_history WHERE id = 9007199254740993"
+# An answer to a press takes two seconds, in which the rows are drawn anew.
+_DRAWN_MEANWHILE = """([answer, slow]) => {
+    const send = window.fetch;
+    window.fetch = async (...asked) => {
+        if (JSON.parse(asked[1]?.body || "{}").output?.includes(answer + ".data")) {
+            window.dash_clientside.set_props(slow, {n_intervals: 1000});
+            await new Promise((go) => setTimeout(go, 2000));
+        }
+        return send(...asked);
+    };
+}"""
 _DRAWN = "() => (document.querySelector('#pipeline-chart .js-plotly-plot') || {}).data?.some(t => t.y.length > 5)"
 _RANGE = "() => document.querySelector('#pipeline-chart .js-plotly-plot')._fullLayout.xaxis.range.map(String)"
 
@@ -31,6 +44,20 @@ def _open(page: Page, site: Site, search: str = "") -> None:
     expect(page.locator("#health .tile")).to_have_count(10)
     expect(page.locator("#dead-range")).to_have_text(re.compile("none|of"))
     expect(page.locator("#quarantine-range")).to_have_text(re.compile("none|of"))
+
+
+def test_a_release_is_told_though_the_rows_are_drawn_anew_meanwhile(own_site: Site, watched: Watched) -> None:
+    page = watched.page
+    own_site.execute(_HELD)
+    _open(page, own_site)
+    expect(page.locator("#quarantine-rows tbody tr")).to_have_count(2)
+
+    page.evaluate(_DRAWN_MEANWHILE, [held.DECIDED, ids.SLOW])
+    own_site.execute(_HELD.replace("900719925474099", "900719925474098"))  # so that there are more of them
+    page.get_by_role("button", name=re.compile("^Release: ")).first.press("Enter")
+    expect(page.locator("#quarantine-last")).to_contain_text("in the history now")
+    expect(page.locator("#quarantine-rows tbody tr")).to_have_count(3)
+    assert watched.problems == []
 
 
 def test_a_price_is_released_and_taken_back_and_a_message_is_read(

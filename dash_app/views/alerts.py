@@ -112,7 +112,7 @@ def card_id(rule: object) -> dict[str, Any]:
 
 
 def card_class(state: str) -> str:
-    """A card looks after its rule's state."""
+    """How a card looks, by its rule's state."""
     return f"rule-card {state}"
 
 
